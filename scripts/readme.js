@@ -17,7 +17,7 @@ const checkout = join(home, 'engawa');
 const project = join(home, 'my-app');
 const { npm_lifecycle_event: _, npm_command: __, ...inherited } = process.env;
 const cache = spawnSync('npm', ['config', 'get', 'cache'], { encoding: 'utf8' }).stdout.trim();
-const env = { ...inherited, HOME: home, npm_config_cache: cache, npm_config_prefer_offline: 'true', ENGAWA_LOG: 'silent' };
+const env = { ...inherited, HOME: home, npm_config_cache: cache, npm_config_prefer_offline: 'true', ENGAWA_LOG_LEVEL: 'silent' };
 
 const children = new Set();
 let cwd = checkout;

@@ -16,8 +16,8 @@ const SECONDS = 15;
 test.each(['off', 'on'] as const)(
   `whatever packets come, the server goes on and answers, and two members are unharmed: limits %s (SEED=${seed})`,
   { timeout: 180_000 },
-  async (limits) => {
-    const report = await fuzz({ folder: tmpdir(), seed, limits, seconds: SECONDS, packets: Infinity });
+  async (rateLimits) => {
+    const report = await fuzz({ folder: tmpdir(), seed, rateLimits, seconds: SECONDS, packets: Infinity });
     expect(report.faults).toEqual([]);
     expect(report.packets).toBeGreaterThan(1_000);
   },

@@ -14,7 +14,7 @@ const roomId = 'veranda';
 
 /** Aya is in a room, and sends the chats that the others receive. */
 async function startRoom(options: Parameters<typeof startServer>[0] = {}) {
-  const { url } = await startServer({ limits: 'off', ...options });
+  const { url } = await startServer({ rateLimits: 'off', ...options });
   const aya = await connect(url);
   await requestOk(aya, 'create:room', { roomId, username: 'aya' });
   const say = (message: string) => requestOk(aya, 'create:chat', { roomId, username: 'aya', message });
@@ -46,7 +46,7 @@ test.each(PYTHONS)('Python, $kind over $transports, receives each event with one
 });
 
 test('Python in a large room receives its own join with one argument', async () => {
-  const { url } = await startRoom({ largeRoom: 1 });
+  const { url } = await startRoom({ largeRoomThreshold: 1 });
   const python = startPython({ kind: 'sync', url, transports: 'websocket' });
   await until(() => python.lines.some(({ joined }) => joined === true), 'it joined', 20_000);
   expect(python.lines).toContainEqual({ event: 'add:member:success', arguments: 1 });

@@ -154,7 +154,7 @@ test('after the first connection every error is retried', async () => {
 });
 
 test('a page with a forbidden origin is reported, and does not retry', async () => {
-  const { url } = await startServer({ origins: ['https://chat.example.org'] });
+  const { url } = await startServer({ allowedOrigins: ['https://chat.example.org'] });
   const proxy = await startProxy({ port: Number(new URL(url).port) });
   const [context, site] = await Promise.all([openBrowser(), startDemoPage()]);
   const page = await context.newPage();
@@ -166,7 +166,7 @@ test('a page with a forbidden origin is reported, and does not retry', async () 
     return { ...error, cause: undefined, state: client.state };
   })`)) as Told & { state: string };
   expect(told).toMatchObject({ code: 'origin_not_allowed', retryable: false, address: proxy.url, state: 'closed' });
-  expect(told.message).toBe(`${proxy.url}: Pages of this origin may not connect. Add this origin to ENGAWA_ORIGINS.`);
+  expect(told.message).toBe(`${proxy.url}: Pages of this origin may not connect. Add this origin to ENGAWA_ALLOWED_ORIGINS.`);
   await until(() => proxy.connections <= 1, 'what it opened is closed');
   await pause(PAUSE_MS);
   expect(proxy.connections).toBeLessThanOrEqual(1);

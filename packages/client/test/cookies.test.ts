@@ -20,7 +20,7 @@ async function startSite(): Promise<number> {
 
 test('Chromium lets a page of a listed origin connect with its cookies, by polling, and no other page', async () => {
   const port = await startSite();
-  const { url } = await startServer({ origins: [`http://localhost:${port}`] });
+  const { url } = await startServer({ allowedOrigins: [`http://localhost:${port}`] });
   const context = await openBrowser();
   const page = await context.newPage();
   const connectFrom = async (host: string) => {

@@ -12,12 +12,12 @@ const kills = Number(process.env.KILLS || 4);
 const TALK_MS = 3_000;
 const DELAYS = { firstMs: 40, lastMs: 250, openMs: 3_000 };
 /** Far less than is sent; their buffers are soon full. */
-const SLOW = { bytesPerSecond: 20_000, maxWaiting: '16kb' };
+const SLOW = { bytesPerSecond: 20_000, maxSendBuffer: '16kb' };
 
 test(`${kills} kills under full load, with slow readers: no client misses an entry or receives it twice`, {
   timeout: kills * 30_000 + 180_000,
 }, async () => {
-  vi.stubEnv('ENGAWA_MAX_WAITING', SLOW.maxWaiting);
+  vi.stubEnv('ENGAWA_MAX_SEND_BUFFER', SLOW.maxSendBuffer);
   const place = newStoreLocation();
   const [fast, slow] = await Promise.all([startProxy({ port: 1 }), startProxy({ port: 1 })]);
   const roomIds = ['one', 'two', 'three'];

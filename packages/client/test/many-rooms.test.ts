@@ -13,7 +13,7 @@ const LONG = '部'.repeat(LIMITS.textCodePoints);
 
 test('a member of many rooms receives every missed entry once and in order, and keeps its place in each room', async () => {
   const store = await newStore();
-  const { url } = await startServer({ store, limits: 'off' });
+  const { url } = await startServer({ store, rateLimits: 'off' });
   const storage = memoryStorage();
   const before = connect(url, { storage });
   onTestFinished(() => before.close());
@@ -51,7 +51,7 @@ test('a member of 200 rooms, all with a new log, finishes its resume on a networ
   timeout: 120_000,
 }, async () => {
   const store = await newStore();
-  const { url } = await startServer({ store, limits: 'off' });
+  const { url } = await startServer({ store, rateLimits: 'off' });
   const proxy = await startProxy({ port: Number(new URL(url).port) });
   const storage = memoryStorage();
   const before = connect(proxy.url, { storage });

@@ -7,7 +7,7 @@ import { memoryStorage } from './helpers/clients.ts';
 const replies = (room: Room) => room.timeline.chats.map(({ message, replyTo }) => [message, replyTo]);
 
 test('present, returning and new members see which chat each reply is to, also after an edit', async () => {
-  const { url } = await startServer({ limits: 'off' });
+  const { url } = await startServer({ rateLimits: 'off' });
   const open = (storage = memoryStorage()): Client => {
     const client = connect(url, { storage });
     onTestFinished(() => client.close());
@@ -48,7 +48,7 @@ test('present, returning and new members see which chat each reply is to, also a
 });
 
 test('the rooms of a server are listed page by page', async () => {
-  const { url } = await startServer({ limits: 'off' });
+  const { url } = await startServer({ rateLimits: 'off' });
   const client = connect(url);
   onTestFinished(() => client.close());
   for (const roomId of ['a', 'b', 'c']) await client.join(roomId, { username: 'aya', create: true, topic: `about ${roomId}` });
@@ -64,7 +64,7 @@ test('the rooms of a server are listed page by page', async () => {
 });
 
 test('two clients with one session receive each other’s chats, and a leave of one is a leave of both', async () => {
-  const { url } = await startServer({ limits: 'off', graceMs: 200 });
+  const { url } = await startServer({ rateLimits: 'off', graceMs: 200 });
   const storage = memoryStorage();
   const open = (options: ClientOptions): Client => {
     const client = connect(url, options);

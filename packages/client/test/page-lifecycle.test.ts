@@ -18,7 +18,7 @@ function asyncStorage(kept: Record<string, string>): ClientStorage {
 }
 
 async function setUp(): Promise<{ url: string; proxy: FaultyProxy; open: (options?: ClientOptions) => Client }> {
-  const { url } = await startServer({ limits: 'off', graceMs: 300 });
+  const { url } = await startServer({ rateLimits: 'off', graceMs: 300 });
   const proxy = await startProxy({ port: Number(new URL(url).port) });
   const open = (options: ClientOptions = {}) => {
     const client = connect(proxy.url, options);

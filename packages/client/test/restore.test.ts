@@ -16,7 +16,7 @@ const portOf = (url: string) => ({ port: Number(new URL(url).port) });
 test('after a restore clients reload, and send the chats that the backup lacks again, once', { timeout: 60_000 }, async () => {
   const folder = createTempFolder();
   const backup = join(createTempFolder(), 'backup.db');
-  const first = await startServer({ store: await openEmbedded({ folder }), limits: 'off' });
+  const first = await startServer({ store: await openEmbedded({ folder }), rateLimits: 'off' });
   const port = Number(new URL(first.url).port);
   const [aya, ben] = [connect(first.url), connect(first.url)];
   onTestFinished(() => {
@@ -42,7 +42,7 @@ test('after a restore clients reload, and send the chats that the backup lacks a
   cpSync(backup, join(folder, 'engawa.db'));
   const store = await openEmbedded({ folder });
   expect(store.wasRestored).toBe(true);
-  await startServer({ store, limits: 'off', port });
+  await startServer({ store, rateLimits: 'off', port });
 
   await until(() => resets.length > 0 && his.state === 'live' && room.state === 'live', 'the client is notified', 20_000);
   await until(() => his.timeline.chats.length === 3, 'all is there again', 20_000);
@@ -122,7 +122,7 @@ test.each([
 );
 
 async function on(folder: string): Promise<RunningServer> {
-  return startServer({ store: await openEmbedded({ folder }), limits: 'off' });
+  return startServer({ store: await openEmbedded({ folder }), rateLimits: 'off' });
 }
 
 async function close({ stop, store }: RunningServer): Promise<void> {

@@ -18,7 +18,7 @@ interface Line {
 }
 
 async function line(options: ClientOptions): Promise<Line> {
-  const { url } = await startServer({ limits: 'off' });
+  const { url } = await startServer({ rateLimits: 'off' });
   const proxy = await startProxy({ port: Number(new URL(url).port) });
   const ben = await connectStock(url);
   await requestOk(ben, 'create:room', { roomId, username: 'ben' });

@@ -30,8 +30,8 @@ const GETTERS: Getter[] = [
   'timeline',
 ];
 
-async function startRoom(largeRoom?: number) {
-  const server = startTestServer({ seed: 1, ...(largeRoom !== undefined && { largeRoom }) });
+async function startRoom(largeRoomThreshold?: number) {
+  const server = startTestServer({ seed: 1, ...(largeRoomThreshold !== undefined && { largeRoomThreshold }) });
   onTestFinished(() => server.close());
   const people = ['aya', 'ben'].map((username) => ({ username, client: connect('test:', { createTransport: server.createTransport }) }));
   for (const { client } of people) onTestFinished(() => client.close());

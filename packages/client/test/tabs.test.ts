@@ -20,7 +20,7 @@ const CONTEXTS = [
 ] as const;
 
 async function setUp(host: string) {
-  const { url } = await startServer({ limits: 'off' });
+  const { url } = await startServer({ rateLimits: 'off' });
   const proxy = await startProxy({ port: Number(new URL(url).port) });
   const ben = await connect(url);
   await requestOk(ben, 'create:room', { roomId: ROOM, username: 'ben' });

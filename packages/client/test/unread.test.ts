@@ -7,7 +7,7 @@ import { memoryStorage } from './helpers/clients.ts';
 const ROOM = 'veranda';
 
 async function setUp(options: Parameters<typeof startServer>[0] = {}) {
-  const { url } = await startServer({ limits: 'off', ...options });
+  const { url } = await startServer({ rateLimits: 'off', ...options });
   const open = (storage = memoryStorage()): Client => {
     const client = connect(url, { storage });
     onTestFinished(() => client.close());

@@ -14,7 +14,7 @@ async function join(url: string, username: string): Promise<Room> {
 }
 
 test('a window loads back to the first chat and ends there, stays live, jumps, and returns to the newest', async () => {
-  const { url } = await startServer({ limits: 'off' });
+  const { url } = await startServer({ rateLimits: 'off' });
   const [ben, aya] = [await join(url, 'ben'), await join(url, 'aya')];
   const { timeline } = aya;
   const texts = () => timeline.chats.map(({ message }) => message);
@@ -49,7 +49,7 @@ test('a window loads back to the first chat and ends there, stays live, jumps, a
 });
 
 test('pages that are requested together are loaded one after the other', async () => {
-  const { url } = await startServer({ limits: 'off' });
+  const { url } = await startServer({ rateLimits: 'off' });
   const room = await join(url, 'aya');
   const { timeline } = room;
   for (let each = 0; each < CHATS; each += 1) room.send(`${each}`);

@@ -27,9 +27,9 @@ function isHelpRequested(args: string[]): boolean {
   return ownArgs.includes('--help') || ownArgs.includes('-h');
 }
 
-/** For unexpected errors. With `ENGAWA_LOG=debug` it prints the stack, for a bug report. */
+/** For unexpected errors. With `ENGAWA_LOG_LEVEL=debug` it prints the stack, for a bug report. */
 function reportCrash(error: unknown): number {
   const { message, stack } = error instanceof Error ? error : new Error(String(error));
-  console.error(`engawa: ${process.env.ENGAWA_LOG === 'debug' ? stack : message}`);
+  console.error(`engawa: ${process.env.ENGAWA_LOG_LEVEL === 'debug' ? stack : message}`);
   return 1;
 }

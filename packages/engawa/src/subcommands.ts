@@ -73,13 +73,16 @@ const serverSubcommands: readonly Subcommand[] = [
     name: 'trim',
     usage: '[--dry-run] [--room ID] [...]',
     summary: 'remove old entries now, by the retention settings',
-    details: ['What is kept say --max-age, --max-count and --max-bytes, and the owners of the rooms.', SETTINGS_HELP],
+    details: [
+      'The limits are --retention-max-age, --retention-max-count and --retention-max-bytes, and those that owners set for their rooms.',
+      SETTINGS_HELP,
+    ],
     options: async () => ({
       'dry-run': { what: 'only print what would be removed' },
       room: { value: 'ID', what: 'only this room' },
       ...(await settingOptions()),
     }),
-    examples: [['engawa trim --max-age 90d --dry-run', 'what a limit of 90 days would remove']],
+    examples: [['engawa trim --retention-max-age 90d --dry-run', 'what a limit of 90 days would remove']],
     exitCodes: { ...EXIT_DONE, ...EXIT_FAILED },
     environment: { ENGAWA_CONFIG: 'the JSON file of settings' },
     run: async (args) => (await import('@engawa/server')).trim(args, process.env),

@@ -57,7 +57,7 @@ function missingSources(file: string): string[] {
 }
 
 async function serve(engawa: string, cwd: string, args: string[]): Promise<string> {
-  const server = spawn(engawa, ['serve', '--port', '0', ...args], { cwd, env: { ...process.env, ENGAWA_LOG: 'silent' } });
+  const server = spawn(engawa, ['serve', '--port', '0', ...args], { cwd, env: { ...process.env, ENGAWA_LOG_LEVEL: 'silent' } });
   onTestFinished(() => void server.kill('SIGKILL'));
   let screen = '';
   server.stdout.on('data', (chunk: Buffer) => (screen += chunk.toString()));

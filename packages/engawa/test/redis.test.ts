@@ -89,7 +89,7 @@ test('a Redis that could lose rooms is refused or warned about', async () => {
   const refused = runEngawa('serve', '--port', '0', '--redis-url', evicting.url);
   expect(await refused.exit()).toBe(1);
   expect(refused.screen()).toContain('maxmemory-policy allkeys-lru');
-  expect((await serveOn(evicting.url, '--may-evict', 'yes')).screen()).toContain('allkeys-lru');
+  expect((await serveOn(evicting.url, '--allow-eviction', 'yes')).screen()).toContain('allkeys-lru');
   const volatile = await newRedis({ config: { appendonly: 'no' } });
   const { screen } = await serveOn(volatile.url);
   await until(() => screen().includes('WARNING: Redis has no persistence'), 'it warns');

@@ -89,8 +89,8 @@ test('a port in use is reported in one line', async () => {
 });
 
 test('disabled rate limits are announced with a warning', async () => {
-  const { screen } = await startEngawaServer(createTempFolder(), '--limits', 'off');
-  await until(() => screen().includes('WARNING: ENGAWA_LIMITS=off'), 'it warns');
+  const { screen } = await startEngawaServer(createTempFolder(), '--rate-limits', 'off');
+  await until(() => screen().includes('WARNING: ENGAWA_RATE_LIMITS=off'), 'it warns');
 });
 
 test('a host without a persistent disk is announced with a warning', async () => {

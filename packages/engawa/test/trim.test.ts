@@ -61,7 +61,7 @@ test('a dry run prints what would be removed for each room, and a real run remov
   const lines = `"den": 5 entries of 10, ${5 * BYTES} bytes of ${10 * BYTES}; the oldest remaining entry is 6, of 2026-01-06T00:00:00.000Z
 "veranda": 6 entries of 10, ${6 * BYTES} bytes of ${10 * BYTES}; the oldest remaining entry is 7, of 2026-01-07T00:00:00.000Z
 `;
-  const args = ['--data-dir', folder, '--max-bytes', String(5 * BYTES)];
+  const args = ['--data-dir', folder, '--retention-max-bytes', String(5 * BYTES)];
   const all = `11 entries with ${11 * BYTES} bytes, from 2 of 3 rooms.\n`;
   expect(await trim('--dry-run', ...args)).toEqual({ code: 0, said: `${lines}Would be trimmed in total: ${all}` });
   expect(await sizesOf(folder)).toEqual(ALL);
@@ -72,7 +72,7 @@ test('a dry run prints what would be removed for each room, and a real run remov
 
 test('trim takes a single room, and may remove all entries of it by age', async () => {
   const folder = await folderOfRooms();
-  expect(await trim('--data-dir', folder, '--max-age', '1d', '--room', 'den')).toEqual({
+  expect(await trim('--data-dir', folder, '--retention-max-age', '1d', '--room', 'den')).toEqual({
     code: 0,
     said: `"den": 10 entries of 10, ${10 * BYTES} bytes of ${10 * BYTES}; no entry remains
 Trimmed in total: 10 entries with ${10 * BYTES} bytes, from 1 of 1 room.
@@ -86,7 +86,7 @@ test('failures are reported in one line', async () => {
   const refusals: [args: string[], said: RegExp][] = [
     [['--data-dir', folder, '--room', 'nowhere'], /^engawa: There is no room "nowhere"\.\n$/],
     [['--data-dir', `${folder}/nothing`], /^engawa: There is no store in .*nothing\.\n$/],
-    [['--data-dir', folder, '--max-age', 'long'], /^engawa: --max-age must be a time .*\n$/],
+    [['--data-dir', folder, '--retention-max-age', 'long'], /^engawa: --retention-max-age must be a time .*\n$/],
     [['--data-dir', folder, '--wet-run'], /^engawa: .*--wet-run.*\n$/],
   ];
   for (const [args, said] of refusals) expect(await trim(...args)).toEqual({ code: 1, said: expect.stringMatching(said) as string });

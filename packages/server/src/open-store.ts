@@ -40,10 +40,10 @@ export interface StoreOptions {
 }
 
 /** The options of the store that these settings choose. */
-export const storeOptionsFrom = ({ redisPrefix: prefix, durability, mayEvict }: Settings): StoreOptions => ({
+export const storeOptionsFrom = ({ redisPrefix: prefix, durability, allowEviction }: Settings): StoreOptions => ({
   prefix,
   durability,
-  allowEviction: mayEvict === 'yes',
+  allowEviction: allowEviction === 'yes',
 });
 
 /**
@@ -68,7 +68,7 @@ async function openRedisStore(url: string, { allowEviction = false, ...options }
   if (mayEvictKeys(store.serverInfo) && !allowEviction) {
     await store.close();
     throw new SettingsError(
-      `Redis would evict parts of rooms when its memory is full (maxmemory-policy ${store.serverInfo.evictionPolicy}). Set it to "noeviction", or use --may-evict yes.`,
+      `Redis would evict parts of rooms when its memory is full (maxmemory-policy ${store.serverInfo.evictionPolicy}). Set it to "noeviction", or use --allow-eviction yes.`,
     );
   }
   const name = url.replace(/\/\/[^@/]*@/, '//');

@@ -43,7 +43,7 @@ export interface ChatServer {
 
 export interface ServerOptions {
   store: Store;
-  settings: Pick<Settings, 'port' | 'host' | 'origins' | 'limits' | 'trustedProxies'> & Partial<Settings>;
+  settings: Pick<Settings, 'port' | 'host' | 'allowedOrigins' | 'rateLimits' | 'trustedProxies'> & Partial<Settings>;
   log: Logger;
   /** Milliseconds that a guest's name stays reserved after the connection is lost; by default as in the settings. */
   graceMs?: number;
@@ -77,7 +77,7 @@ export function createServer({
   pingTimeout,
   stallTimeoutMs = STALL_TIMEOUT_MS,
 }: ServerOptions): ChatServer {
-  const { maxWaiting = DEFAULT_MAX_SEND_BUFFER_BYTES } = settings;
+  const { maxSendBuffer = DEFAULT_MAX_SEND_BUFFER_BYTES } = settings;
   const limits = limitsFromSettings(settings);
   const log = RateLimitedLog.wrap(logger);
   const memoryPressure = new MemoryPressure(log);
@@ -86,7 +86,7 @@ export function createServer({
   const engine = new Engine({
     // Pages of listed origins may send cookies, by which a load balancer recognizes a client. Browsers require a named origin
     // for that.
-    cors: settings.origins.includes('*') ? { origin: '*' } : { origin: settings.origins, credentials: true },
+    cors: settings.allowedOrigins.includes('*') ? { origin: '*' } : { origin: settings.allowedOrigins, credentials: true },
     maxHttpBufferSize: limits.frameBytes,
     wsEngine: ChatWebSocketServer,
     ...(pingInterval !== undefined && { pingInterval }),
@@ -97,7 +97,7 @@ export function createServer({
     serveClient: false,
   }).bind(engine);
   const { http, logRefusal, ...httpServer } = createHttpServer({
-    origins: settings.origins,
+    allowedOrigins: settings.allowedOrigins,
     path: settings.path,
     trustedProxies: settings.trustedProxies,
     limitsExempt: settings.limitsExempt,
@@ -106,7 +106,7 @@ export function createServer({
     readiness: () => ({ ready: store.isWritable && !isClosing, lag: store.notifyLagMs }),
     chat: { engine, admission: new HandshakeGate({ queue: new AdmissionQueue(), memory: memoryPressure, isClosing: () => isClosing }) },
   });
-  const transport = new SocketIoTransport(io, { softLimitBytes: maxWaiting, stallTimeoutMs });
+  const transport = new SocketIoTransport(io, { softLimitBytes: maxSendBuffer, stallTimeoutMs });
   const node = new ChatNode({
     store,
     log,
@@ -118,7 +118,7 @@ export function createServer({
     ...(usageRefreshMs !== undefined && { usageRefreshMs }),
   });
   const slowConsumer = {
-    thresholdBytes: maxWaiting,
+    thresholdBytes: maxSendBuffer,
     onSlow: (socket: ChatSocket) => node.context.roomRegistry.switchToBacklog(socket.data),
   };
   io.adapter(createAdapter({ slowConsumer, maxBufferedBytes: HARD_LIMIT.bytes }));

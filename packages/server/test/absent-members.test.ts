@@ -150,7 +150,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
   });
 
   test('where the absent would make a room large they leave after the grace', async () => {
-    const { url, store } = await startServer({ store: await open(), graceMs: GRACE, absenceMs: HOUR, largeRoom: 8 });
+    const { url, store } = await startServer({ store: await open(), graceMs: GRACE, absenceMs: HOUR, largeRoomThreshold: 8 });
     const aya = await connect(url);
     const { seq } = await requestOk(aya, 'create:room', { roomId, username: 'aya' });
     for (const username of ['ben', 'cho', 'dai', 'eve']) {

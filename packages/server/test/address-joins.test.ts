@@ -61,7 +61,7 @@ test('fifty people of an office come into one room at once, and again after all 
 });
 
 test('the names that an address has in a room are counted while they are there, and those who leave make room', async () => {
-  const { url } = await startWithBystanders({ limits: 'on' });
+  const { url } = await startWithBystanders({ rateLimits: 'on' });
   const most = perAddress.membersPerRoom;
   const sockets = await crowd(url, 9);
   const nameOf = (each: number): RequestPayload<'add:member'> => ({ roomId: ROOM, username: `name ${each}` });
@@ -76,7 +76,7 @@ test('the names that an address has in a room are counted while they are there, 
 
 test('so are those that are come back to, whichever way', async () => {
   const store = await newStore();
-  const before = await startServer({ store, limits: 'off' });
+  const before = await startServer({ store, rateLimits: 'off' });
   const raw = await connectRaw(await openRawWebSocket(before.url));
   const names = upTo(perAddress.membersPerRoom + 3).map((each) => `name ${each}`);
   for (const [each, username] of names.entries())
@@ -101,7 +101,7 @@ test('so are those that are come back to, whichever way', async () => {
 });
 
 test('one connection has a hundred names in a room at most, also where addresses are not limited', async () => {
-  const { url } = await startServer({ limits: 'off' });
+  const { url } = await startServer({ rateLimits: 'off' });
   const socket = await connect(url);
   await requestOk(socket, 'create:room', { roomId: 'den', username: 'name 0' });
   for (const each of upTo(namesPerRoom).slice(1)) await requestOk(socket, 'add:member', { roomId: 'den', username: `name ${each}` });

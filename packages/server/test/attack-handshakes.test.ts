@@ -111,7 +111,7 @@ describe('5, 6, 7: requests and upgrades with hostile headers', () => {
 });
 
 test('8: requests and upgrades that are reset in the middle leave nothing', async () => {
-  const scene = await startWithBystanders({ origins: ['https://chat.example'] });
+  const scene = await startWithBystanders({ allowedOrigins: ['https://chat.example'] });
   const before = countResources(scene);
   const { hostname, port } = new URL(scene.url);
   const requests = [

@@ -114,7 +114,7 @@ const illegal: [what: string, id: unknown][] = [
 ];
 
 async function start(store?: Store): Promise<BystanderScenario & { mallory: Socket }> {
-  const scene = await startWithBystanders({ limits: 'off', ...(store && { store }) });
+  const scene = await startWithBystanders({ rateLimits: 'off', ...(store && { store }) });
   return { ...scene, mallory: await connect(scene.url, { extraHeaders: ATTACKER_HEADERS }) };
 }
 

@@ -225,7 +225,7 @@ describe('42: what is no text', () => {
   const ask = (event: string, payload: string) => asked(event, event === 'resume:rooms' ? `{"rooms":[${payload}]}` : payload);
 
   test.each(withTexts)('%s takes it for none', async (event, valid) => {
-    const { mallory, expectUnharmed } = await startMallory({ limits: 'off' });
+    const { mallory, expectUnharmed } = await startMallory({ rateLimits: 'off' });
     const fields = Object.keys(valid).filter((name) => name in texts);
     expect(fields.length, 'there are texts').toBeGreaterThan(0);
     expect(await attack(mallory, [ask(event, JSON.stringify(valid))]), 'the rest is valid').not.toContain('invalid_payload');

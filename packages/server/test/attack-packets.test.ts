@@ -417,7 +417,7 @@ test('32: an event called "error" is not taken for one: the log hears nothing of
   const log = pino({ level: 'info' }, { write: (line: string) => void lines.push(line) });
   const server = createServer({
     store: openMemory(),
-    settings: { port: 0, host: '127.0.0.1', origins: ['*'], limits: 'on', trustedProxies: 0 },
+    settings: { port: 0, host: '127.0.0.1', allowedOrigins: ['*'], rateLimits: 'on', trustedProxies: 0 },
     log,
   });
   const url = `http://127.0.0.1:${await server.listen()}`;

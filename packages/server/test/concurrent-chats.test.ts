@@ -37,7 +37,7 @@ function withBefore(store: Store, before: (count: number) => Promise<void>): Sto
 }
 
 async function start(store: Store) {
-  const { url } = await startServer({ store, limits: 'off' });
+  const { url } = await startServer({ store, rateLimits: 'off' });
   const [aya, ben] = [await connect(url), await connect(url)];
   await requestOk(aya, 'create:room', { roomId: ROOM, username: AYA });
   await requestOk(ben, 'add:member', { roomId: ROOM, username: BEN });
@@ -139,7 +139,7 @@ describe('what was read for those before them', () => {
         return store.read(room, asked);
       },
     });
-    const { url } = await startServer({ store: counting, limits: 'off' });
+    const { url } = await startServer({ store: counting, rateLimits: 'off' });
     const [aya, joined, ben] = [await connect(url), await connect(url, { auth: SESSION }), await connect(url, { auth: SESSION })];
     await requestOk(aya, 'create:room', { roomId: ROOM, username: AYA });
     await requestOk(joined, 'add:member', { roomId: ROOM, username: BEN });

@@ -19,7 +19,7 @@ const roomId = 'veranda';
 const GRACE = 400;
 
 async function start(store: Store) {
-  const { url } = await startServer({ store, limits: 'off', graceMs: GRACE });
+  const { url } = await startServer({ store, rateLimits: 'off', graceMs: GRACE });
   const [aya, mallory] = [await connect(url), await connect(url)];
   await requestOk(aya, 'create:room', { roomId, username: 'owner' });
   return { url, store, aya, mallory };
@@ -113,7 +113,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
 
   test('of many who ask at once, on two servers, for names that look alike one gets its name', async () => {
     const { url, store } = await start(await open());
-    const other = await startServer({ store: await storeForAnotherServer(store), limits: 'off', graceMs: GRACE });
+    const other = await startServer({ store: await storeForAnotherServer(store), rateLimits: 'off', graceMs: GRACE });
     const names = ['aya1', 'ayal', 'ayaI', 'aya|', 'аya1', 'ауаl', 'aуаӀ', 'AYAL', 'ａｙａ１', 'Аyаl'];
     const guests = await Promise.all([url, other.url].flatMap((each) => names.map(() => connect(each))));
     for (let round = 0; round < 3; round += 1) {

@@ -21,7 +21,7 @@ import { newConnection } from './helpers/peers.ts';
 const roomId = 'veranda';
 
 async function startRoom(options: Parameters<typeof startServer>[0] = {}) {
-  const { url, store } = await startServer({ limits: 'off', ...options });
+  const { url, store } = await startServer({ rateLimits: 'off', ...options });
   const [aya, ben] = [await connect(url), await connect(url)];
   await requestOk(aya, 'create:room', { roomId, username: 'aya' });
   const { session } = await requestOk(ben, 'add:member', { roomId, username: 'ben' });
@@ -72,10 +72,10 @@ test('of many signals of one member only the latest is told', async () => {
 
 test.each([
   ['in a small room', {}],
-  ['in a large room', { largeRoom: 2 }],
+  ['in a large room', { largeRoomThreshold: 2 }],
 ])('a chat ends what it was typed with, %s, also where that was not told yet', async (_, settings) => {
   const { store, aya, ben } = await startRoom(settings);
-  const far = await connect((await startServer({ limits: 'off', ...settings, store: await storeForAnotherServer(store) })).url);
+  const far = await connect((await startServer({ rateLimits: 'off', ...settings, store: await storeForAnotherServer(store) })).url);
   await requestOk(far, 'add:member', { roomId, username: 'far' });
   const typing = [aya, far].map((socket) => {
     const names = new Set<unknown>();
@@ -103,7 +103,7 @@ test.each([
 });
 
 test('signals have a rate of their own, and take nothing from chats', async () => {
-  const { ben } = await startRoom({ limits: 'on' });
+  const { ben } = await startRoom({ rateLimits: 'on' });
   const answers = await Promise.all(Array.from({ length: 80 }, () => sendRequest(ben, 'start:typing', { roomId, username: 'ben' })));
   expect(answers.filter((answer) => !answer.ok && answer.error.code === 'rate_limited').length).toBeGreaterThan(0);
   await say(ben, 'ben', 'still heard');
@@ -162,8 +162,8 @@ describe('presence', () => {
   });
 
   test('a member on two servers is as present as on the more present of them', async () => {
-    const one = await startServer({ limits: 'off' });
-    const two = await startServer({ limits: 'off', store: await storeForAnotherServer(one.store) });
+    const one = await startServer({ rateLimits: 'off' });
+    const two = await startServer({ rateLimits: 'off', store: await storeForAnotherServer(one.store) });
     const [aya, ben] = [await connect(one.url), await connect(one.url)];
     await requestOk(aya, 'create:room', { roomId, username: 'aya' });
     const { session } = await requestOk(ben, 'add:member', { roomId, username: 'ben' });
@@ -370,7 +370,7 @@ describe.each(storeKinds)('read marks on the %s store', (_, open) => {
 });
 
 test('what is unread is counted as often as leaves enough to come back with, and then left out', async () => {
-  const { aya, ben } = await startRoom({ limits: 'on' });
+  const { aya, ben } = await startRoom({ rateLimits: 'on' });
   await say(aya, 'aya', 'unread');
   const { rooms } = await requestOk(ben, 'list:rooms', {});
   expect(rooms).toMatchObject([{ read: 3, unread: 1 }]);

@@ -19,7 +19,7 @@ const isEntry = ([told]: unknown[]): boolean => typeof told === 'object' && told
 
 test('no event but an entry ends in a text, and none is without arguments', async () => {
   const store = await newStore();
-  const small = await startServer({ limits: 'off', store });
+  const small = await startServer({ rateLimits: 'off', store });
   const [aya, ben] = [await connect(small.url), await connect(small.url)];
   const all = new Map<string, unknown[][]>();
   for (const socket of [aya, ben]) argumentsOf(socket, all);
@@ -46,7 +46,7 @@ test('no event but an entry ends in a text, and none is without arguments', asyn
   await requestOk(aya, 'create:chat', { roomId, username: 'aya', message: 'in another log' });
   await until(() => all.has('reset:room'), 'the fork is told');
 
-  const large = await startServer({ limits: 'off', largeRoom: 2 });
+  const large = await startServer({ rateLimits: 'off', largeRoomThreshold: 2 });
   const guests = [await connect(large.url), await connect(large.url), await connect(large.url)];
   for (const socket of guests) argumentsOf(socket, all);
   for (const [index, socket] of guests.entries())

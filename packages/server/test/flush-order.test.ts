@@ -12,7 +12,7 @@ const SENDERS = 16;
 const FEW_MESSAGES = 30;
 
 test('of a client that sends megabytes at once, a few messages are read in each turn of the event loop, and all of them', async () => {
-  const { url, io, expectUnharmed } = await startWithBystanders({ limits: 'off' });
+  const { url, io, expectUnharmed } = await startWithBystanders({ rateLimits: 'off' });
   const raw = await connectRaw(await openRawWebSocket(url, { headers: ATTACKER_HEADERS }));
   const [socket] = [...io.sockets.sockets.values()].slice(-1);
   let turn = 0;
@@ -33,7 +33,7 @@ test('of a client that sends megabytes at once, a few messages are read in each 
 });
 
 test('of many that send megabytes, a few are read on in each turn of the event loop, and all in the end', async () => {
-  const { url, io, expectUnharmed } = await startWithBystanders({ limits: 'off' });
+  const { url, io, expectUnharmed } = await startWithBystanders({ rateLimits: 'off' });
   const senders = await Promise.all(
     Array.from({ length: SENDERS }, async () => connectRaw(await openRawWebSocket(url, { headers: ATTACKER_HEADERS }))),
   );

@@ -59,7 +59,7 @@ test('one that sends some, or any number where rates are lifted, is not closed',
   await raw.waitForPacket(/^437\[\{"ok":true/);
   await expectUnharmed();
 
-  const lifted = await startWithBystanders({ limits: 'off' });
+  const lifted = await startWithBystanders({ rateLimits: 'off' });
   const free = await connectRaw(await openRawWebSocket(lifted.url, { headers: ATTACKER_HEADERS }));
   await free.send(...frames(5 * MANY, '3'), '427["list:rooms",{}]');
   await free.waitForPacket(/^437\[\{"ok":true/);

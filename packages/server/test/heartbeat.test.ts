@@ -7,7 +7,7 @@ const TIMEOUT_MS = 300;
 /** What a busy machine may add. */
 const SLACK_MS = 400;
 
-const start = async () => startServer({ limits: 'off', pingInterval: INTERVAL_MS, pingTimeout: TIMEOUT_MS });
+const start = async () => startServer({ rateLimits: 'off', pingInterval: INTERVAL_MS, pingTimeout: TIMEOUT_MS });
 const waits = (milliseconds: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, milliseconds));
 const pings = (heard: readonly string[]): number => heard.filter((packet) => packet === '2').length;
 

@@ -139,7 +139,7 @@ describe('JSONP', () => {
   test.each(['j=0', '%6A=0', 'j', 'j=0&j=1', 'j[]=0&j=0', 'transport=polling&j=</script>'])(
     'a request with %s is refused, for a handshake and in an open session',
     async (query) => {
-      const { url, expectUnharmed } = await startWithBystanders({ origins: [GOOD] });
+      const { url, expectUnharmed } = await startWithBystanders({ allowedOrigins: [GOOD] });
       expect(await ask(url, { path: `${POLLING}&${query}` })).toMatchObject({
         status: 400,
         body: '{"error":"jsonp_not_allowed","message":"JSONP is not offered.","retryable":false}',
@@ -156,7 +156,7 @@ describe('JSONP', () => {
 
 describe('origins', () => {
   const openSession = async () => {
-    const scene = await startWithBystanders({ origins: [GOOD] });
+    const scene = await startWithBystanders({ allowedOrigins: [GOOD] });
     const session = await connectRaw(await openRawPolling(scene.url, { headers: { ...ATTACKER_HEADERS, origin: GOOD } }));
     const { pathname, search } = new URL(session.address);
     return { ...scene, session, path: pathname + search };
@@ -203,12 +203,12 @@ describe('origins', () => {
   ];
 
   test.each(welcome)('the page itself, an allowed page and who is no page are let through: %j', async (headers) => {
-    const { url } = await startServer({ origins: [GOOD] });
+    const { url } = await startServer({ allowedOrigins: [GOOD] });
     expect((await ask(url, { path: POLLING, headers })).status).toBe(200);
   });
 
   test('an old WebSocket tells its origin in another header, which counts as well', async () => {
-    const { url } = await startServer({ origins: [GOOD] });
+    const { url } = await startServer({ allowedOrigins: [GOOD] });
     await expect(openRawWebSocket(url, { headers: { 'sec-websocket-origin': EVIL } })).rejects.toThrow('403');
   });
 

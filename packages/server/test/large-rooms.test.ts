@@ -10,7 +10,7 @@ import { describe, expect, test } from 'vitest';
 const roomId = 'veranda';
 /** Members from which on a room is large here. */
 const LARGE = 3;
-const SETTINGS = { limits: 'off', largeRoom: LARGE } as const;
+const SETTINGS = { rateLimits: 'off', largeRoomThreshold: LARGE } as const;
 
 interface Guest {
   username: string;
@@ -298,7 +298,7 @@ describe('signals', () => {
 
 test('a crowd that joins is told a bounded number of messages each', { timeout: 30_000 }, async () => {
   const CROWD = 2_000;
-  const { url } = await startServer({ limits: 'off', store: await newDurableStore() });
+  const { url } = await startServer({ rateLimits: 'off', store: await newDurableStore() });
   const owner = await connect(url);
   await requestOk(owner, 'create:room', { roomId, username: 'owner' });
   const told = membersTold(owner);

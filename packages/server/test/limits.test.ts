@@ -175,7 +175,7 @@ describe('sizes', () => {
   });
 
   test('a page has 500 items at most, and 50 where nobody says', async () => {
-    const { aya } = await startWithBystanders({ limits: 'off' });
+    const { aya } = await startWithBystanders({ rateLimits: 'off' });
     await allOf(LIMITS.pageMax + 1, () => requestOk(aya, 'create:chat', { roomId: ROOM, username: 'aya', message: 'x' }));
     expect((await requestOk(aya, 'list:chats', { roomId: ROOM })).chats).toHaveLength(LIMITS.pageDefault);
     expect((await requestOk(aya, 'list:chats', { roomId: ROOM, limit: LIMITS.pageMax })).chats).toHaveLength(LIMITS.pageMax);
@@ -315,7 +315,7 @@ describe('rates', () => {
   });
 
   test('a connection is in 1,000 rooms at most, with the rates lifted too', async () => {
-    const { aya } = await startWithBystanders({ limits: 'off', quotaRoomsPerSession: 0 });
+    const { aya } = await startWithBystanders({ rateLimits: 'off', quotaRoomsPerSession: 0 });
     const open = (each: number) => sendRequest(aya, 'create:room', { roomId: `r${each}`, username: 'aya' });
     const last = LIMITS.roomsPerConnection - 1;
     expect(tally(await allOf(last, open))).toEqual({ ok: last });
@@ -327,7 +327,7 @@ describe('rates', () => {
 
   test('a connection has 1,000 commands waiting at most: the next is refused as busy, and all others are answered', async () => {
     const gate = gated(await newStore());
-    const { url, expectUnharmed } = await startWithBystanders({ store: gate.store, limits: 'off' });
+    const { url, expectUnharmed } = await startWithBystanders({ store: gate.store, rateLimits: 'off' });
     const client = await connect(url, { extraHeaders: ATTACKER_HEADERS });
     gate.close(ROOM);
     const answers: unknown[] = [];
@@ -342,8 +342,8 @@ describe('rates', () => {
     await expectUnharmed();
   });
 
-  test("limits: 'off' lifts the rates, and the join reply says so", async () => {
-    const { url, expectUnharmed } = await startWithBystanders({ limits: 'off' });
+  test("rateLimits: 'off' lifts the rates, and the join reply says so", async () => {
+    const { url, expectUnharmed } = await startWithBystanders({ rateLimits: 'off' });
     const clients = await allOf(perAddress.connects.burst + SEVERAL, () => connect(url, { extraHeaders: ATTACKER_HEADERS }));
     const client = clients[0] as Socket;
     expect(await requestOk(client, 'add:member', { roomId: ROOM, username: 'client' })).toMatchObject({
@@ -389,7 +389,7 @@ describe('who does not read what he is answered', () => {
   });
 
   test('is put out for what his room says, though he asks nothing, when he reads none of it; the others hear it all', async () => {
-    const { url, io, aya, ben, expectUnharmed } = await startWithBystanders({ limits: 'off', stallTimeoutMs: 500 });
+    const { url, io, aya, ben, expectUnharmed } = await startWithBystanders({ rateLimits: 'off', stallTimeoutMs: 500 });
     const sleeper = await connectRaw(await openRawWebSocket(url, { headers: ATTACKER_HEADERS }));
     await sleeper.send(`42["add:member",{"roomId":"${ROOM}","username":"sleeper"}]`);
     await sleeper.waitForPacket(/add:member:success/);
@@ -414,7 +414,7 @@ describe('who does not read what he is answered', () => {
   });
 
   test('is put out for the bytes of few but large answers, too', async () => {
-    const { url, io, aya, expectUnharmed } = await startWithBystanders({ limits: 'off', stallTimeoutMs: 500 });
+    const { url, io, aya, expectUnharmed } = await startWithBystanders({ rateLimits: 'off', stallTimeoutMs: 500 });
     await allOf(300, () => requestOk(aya, 'create:chat', { roomId: ROOM, username: 'aya', message: '部'.repeat(LIMITS.textCodePoints) }));
     const sleeper = await openRawPolling(url, { headers: ATTACKER_HEADERS, polls: false });
     await sleeper.send('40');
@@ -506,7 +506,7 @@ describe('origins', () => {
   const upgraded = (url: string, headers: Record<string, string>) => openRawWebSocket(url, { headers }).then(connectRaw);
 
   test.each(foreign)('the pages of %s may not connect, over neither transport', async (origin) => {
-    const { url, expectUnharmed } = await startWithBystanders({ origins: [GOOD] });
+    const { url, expectUnharmed } = await startWithBystanders({ allowedOrigins: [GOOD] });
     await expect(upgraded(url, { origin: Buffer.from(origin).toString('latin1') })).rejects.toThrow('403');
     const response = await polled(url, { origin: Buffer.from(origin).toString('latin1') });
     expect(response.status).toBe(403);
@@ -523,7 +523,7 @@ describe('origins', () => {
     ['the page of the right one', { origin: GOOD }],
     ['who is no page', {}],
   ] as const)('%s may connect, over both transports', async (_, headers) => {
-    const { url } = await startServer({ origins: ['https://other.example', GOOD] });
+    const { url } = await startServer({ allowedOrigins: ['https://other.example', GOOD] });
     await upgraded(url, { ...headers });
     const response = await polled(url, { ...headers });
     expect(response.status).toBe(200);

@@ -112,7 +112,7 @@ describe('clients', () => {
     ['a form', 'could not be read', 'hello?\r\n\r\n'],
   ])('that are refused for %s show up once with their address, then as a number', async (_, code, head) => {
     const { log, with: having } = newLog();
-    const { url, stop } = await startServer({ log, origins: ['https://good.example'], requestRatePerAddress: 1 });
+    const { url, stop } = await startServer({ log, allowedOrigins: ['https://good.example'], requestRatePerAddress: 1 });
     for (let each = 0; each < 5; each += 1) await rawRequest(url, head);
     await stop();
     const lines = having(code);

@@ -136,7 +136,7 @@ test('a name is let go of also when the store failed in that moment', async () =
     return store.releaseLease(...asked);
   };
   // With limits a client that is refused so often is disconnected.
-  const { url } = await startServer({ store: withOverrides(store, { releaseLease }), graceMs: GRACE, limits: 'off' });
+  const { url } = await startServer({ store: withOverrides(store, { releaseLease }), graceMs: GRACE, rateLimits: 'off' });
   const [aya, ben] = [await connect(url), await connect(url)];
   await requestOk(aya, 'create:room', { roomId, username: 'aya' });
   await requestOk(ben, 'add:member', { roomId, username: 'ben' });

@@ -36,7 +36,7 @@ const openers: [name: string, open: () => ReturnType<typeof openStoreAt>][] = [
 ];
 
 test.each(openers)('rooms that an older build kept in %s are listed and read, and go on', async (_, open) => {
-  const { url } = await startServer({ store: await open(), limits: 'off' });
+  const { url } = await startServer({ store: await open(), rateLimits: 'off' });
   const [aya, ben] = [
     await connect(url, { auth: { session: sessionOf('aya') } }),
     await connect(url, { auth: { session: sessionOf('ben') } }),
@@ -79,7 +79,7 @@ test.each(openers)('rooms that an older build kept in %s are listed and read, an
 
 test.each(openers)('an entry of an older build in %s with the reason "gone" is sent with the reason "timed_out"', async (_, open) => {
   const store = await open();
-  const { url } = await startServer({ store, limits: 'off' });
+  const { url } = await startServer({ store, rateLimits: 'off' });
   const aya = await connect(url, { auth: { session: sessionOf('aya') } });
   await requestOk(aya, 'add:member', { roomId, username: 'aya' });
   const { epoch, head: seq } = await store.read(roomId, {});

@@ -16,7 +16,7 @@ test.each([
   ...[...PYTHON, 'okhttp/3.12.12', ''].map((userAgent) => ({ userAgent, most: MAX_POLL_PACKETS })),
   ...[CHROMIUM, 'node-XMLHttpRequest', 'node', 'Deno/2.1.4', 'Bun/1.1.38'].map((userAgent) => ({ userAgent, most: Infinity })),
 ])('what waits for $userAgent, which polls, comes in order, with $most packets at most in one answer', async ({ userAgent, most }) => {
-  const { url, aya, expectUnharmed } = await startWithBystanders({ limits: 'off' });
+  const { url, aya, expectUnharmed } = await startWithBystanders({ rateLimits: 'off' });
   const headers = { 'user-agent': userAgent };
   const client = await openRawPolling(url, { polls: false, headers });
   const poll = async (): Promise<string[]> => (await (await fetch(client.address, { headers })).text()).split(SEPARATOR);

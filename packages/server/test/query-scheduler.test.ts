@@ -76,7 +76,7 @@ test('of the pages that many connections ask for at once, one is read in a turn 
       return inner.readPage(...asked);
     },
   });
-  const { url, expectUnharmed } = await startWithBystanders({ store, limits: 'off' });
+  const { url, expectUnharmed } = await startWithBystanders({ store, rateLimits: 'off' });
   const readers = await Promise.all(
     upTo(READERS).map(async (each) => {
       const raw = await connectRaw(await openRawWebSocket(url, { headers: ATTACKER_HEADERS }));

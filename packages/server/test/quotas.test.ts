@@ -49,7 +49,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
   });
 
   test('a room that holds as much as it may refuses what adds to it, and nothing that reads, leaves, or frees', async () => {
-    const { url } = await startServer({ store: await open(), limits: 'off', quotaRoomBytes: 20 * KB });
+    const { url } = await startServer({ store: await open(), rateLimits: 'off', quotaRoomBytes: 20 * KB });
     const [aya, ben] = [await connect(url), await connect(url)];
     const { session } = await requestOk(aya, 'create:room', AYA);
     await requestOk(ben, 'add:member', BEN);
@@ -82,7 +82,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
   });
 
   test('the owner of a room that is full may still say that less is to be kept, which frees space', async () => {
-    const { url } = await startServer({ store: await open(), limits: 'off', quotaRoomBytes: 5 * KB, trimIntervalMs: 50 });
+    const { url } = await startServer({ store: await open(), rateLimits: 'off', quotaRoomBytes: 5 * KB, trimIntervalMs: 50 });
     const aya = await connect(url);
     await requestOk(aya, 'create:room', AYA);
     expect((await sendUntilRefused(aya, 'aya', KB)).error.code).toBe('quota_exceeded');
@@ -92,7 +92,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
 
   test('a member who talks alone on one connection is held to the quota that others used up meanwhile', async () => {
     const store = await open();
-    const { url } = await startServer({ store, limits: 'off', quotaRoomBytes: 100 * KB });
+    const { url } = await startServer({ store, rateLimits: 'off', quotaRoomBytes: 100 * KB });
     const [aya, ben] = [await connect(url), await connect(url)];
     await requestOk(aya, 'create:room', AYA);
     await requestOk(ben, 'add:member', BEN);

@@ -10,7 +10,7 @@ import type { AppendResult, Store } from '#store/contract.js';
 const roomId = 'lobby';
 
 test('of 200 clients that ask for one name at once, one gets it', async () => {
-  const { url, store } = await startServer({ store: await newDurableStore(), limits: 'off' });
+  const { url, store } = await startServer({ store: await newDurableStore(), rateLimits: 'off' });
   const outcomes = watchAppends(store);
   await requestOk(await connect(url), 'create:room', { roomId, username: 'owner' });
   const clients = await Promise.all(Array.from({ length: 200 }, () => connect(url)));
@@ -26,7 +26,7 @@ test('of 200 clients that ask for one name at once, one gets it', async () => {
 });
 
 test('who is removed while he talks is not heard after his removal, and hears nothing after it', { timeout: 60_000 }, async () => {
-  const { url, store } = await startServer({ store: await newDurableStore(), limits: 'off' });
+  const { url, store } = await startServer({ store: await newDurableStore(), rateLimits: 'off' });
   const history: RoomHistory = { sent: [], receivedLogs: [] };
   const clients = ['owner', 'member', 'witness'].map((name) => new Client(name, history));
   const [owner, member, witness] = clients as [Client, Client, Client];

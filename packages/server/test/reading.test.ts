@@ -30,7 +30,7 @@ const shown = ({ entries }: ResponsePayload<'list:entries'>) => entries.map(({ s
 
 describe.each(storeKinds)('on the %s store', (_, openStore) => {
   test('a stranger reads chats, members and entries, and neither log nor count knows of it', async () => {
-    const { url, store } = await startServer({ store: await openStore(), limits: 'off' });
+    const { url, store } = await startServer({ store: await openStore(), rateLimits: 'off' });
     const owner = await open(url);
     const told: string[] = [];
     owner.onAny((event: string, { username }: { username?: string }) => told.push(`${event} ${username}`));
@@ -60,7 +60,7 @@ describe.each(storeKinds)('on the %s store', (_, openStore) => {
 
   test('who asks again from each answer follows the room: all of it, in order, once, over a restart', async () => {
     const store = await openStore();
-    const { url } = await startServer({ store, limits: 'off' });
+    const { url } = await startServer({ store, rateLimits: 'off' });
     const owner = await open(url);
     const stranger = await connect(url);
     let place = await newest(stranger);
@@ -81,7 +81,7 @@ describe.each(storeKinds)('on the %s store', (_, openStore) => {
     const chatSeq = place.seq;
     await requestOk(owner, 'update:chat', { ...aya, chatSeq, message: 'edited' });
     await requestOk(owner, 'add:reaction', { ...aya, chatSeq, reaction: '👍' });
-    const again = await startServer({ store: await storeForAnotherServer(store), limits: 'off' });
+    const again = await startServer({ store: await storeForAnotherServer(store), rateLimits: 'off' });
     const later = await entriesAfter(await connect(again.url), place);
     expect(later).toMatchObject({
       outcome: 'caught_up',
@@ -94,7 +94,7 @@ describe.each(storeKinds)('on the %s store', (_, openStore) => {
   });
 
   test('a position that is of another log, or too old, is answered by the newest one', async () => {
-    const { url, store } = await startServer({ store: await openStore(), limits: 'off' });
+    const { url, store } = await startServer({ store: await openStore(), rateLimits: 'off' });
     const owner = await open(url);
     const first = await say(owner, 'first');
     const last = await say(owner, 'last');
@@ -111,7 +111,7 @@ describe.each(storeKinds)('on the %s store', (_, openStore) => {
   });
 
   test('who was removed reads no more, by any connection, until they have joined again; who left does', async () => {
-    const { url } = await startServer({ store: await openStore(), limits: 'off' });
+    const { url } = await startServer({ store: await openStore(), rateLimits: 'off' });
     const owner = await open(url);
     const member = await connect(url);
     const { session, epoch } = await requestOk(member, 'add:member', ben);
@@ -133,7 +133,7 @@ describe.each(storeKinds)('on the %s store', (_, openStore) => {
 });
 
 test('quiet joins of a large room are passed over', async () => {
-  const { url } = await startServer({ limits: 'off', largeRoom: 2 });
+  const { url } = await startServer({ rateLimits: 'off', largeRoomThreshold: 2 });
   const owner = await open(url);
   await requestOk(await connect(url), 'add:member', ben);
   const stranger = await connect(url);

@@ -20,7 +20,7 @@ interface Shown {
 
 /** A session in many rooms, told something in the last of them. */
 async function resident(store: Store, rooms: number): Promise<{ store: Store; auth: Shown }> {
-  const { url, stop } = await startServer({ store, limits: 'off' });
+  const { url, stop } = await startServer({ store, rateLimits: 'off' });
   const raw = await connectRaw(await openRawWebSocket(url));
   const { pid } = JSON.parse(raw.received.find((packet) => packet.startsWith('40'))!.slice(2)) as { pid: string };
   for (const index of upTo(rooms)) await raw.send(`42["create:room",{"roomId":"${roomOf(index)}","username":"aya"}]`);

@@ -38,7 +38,7 @@ const chatsIn = (packets: string[]): unknown[][] =>
 const OFFSET = expect.stringMatching(/^\d+$/) as string;
 
 async function startRoom() {
-  const { url } = await startServer({ limits: 'off' });
+  const { url } = await startServer({ rateLimits: 'off' });
   const aya = await connect(url);
   await requestOk(aya, 'create:room', { roomId, username: 'aya' });
   return { url, say: (message: string) => requestOk(aya, 'create:chat', { roomId, username: 'aya', message }) };

@@ -63,7 +63,7 @@ const numbers = (from: number, to: number) => Array.from({ length: to - from }, 
 
 describe.each(storeKinds)('on the %s store', (_, open) => {
   test('who dropped is recovered: told what he missed, once, in order, before anything new', async () => {
-    const { url } = await startServer({ store: await open(), limits: 'off' });
+    const { url } = await startServer({ store: await open(), rateLimits: 'off' });
     const aya = await connect(url);
     const { socket: ben, heard } = await stock(url);
     await requestOk(aya, 'create:room', { roomId, username: 'aya' });
@@ -165,7 +165,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
   });
 
   test('who is removed while he is told what he missed is told no more than that', async () => {
-    const { url } = await startServer({ store: await open(), limits: 'off' });
+    const { url } = await startServer({ store: await open(), rateLimits: 'off' });
     const aya = await connect(url);
     const { socket: ben, heard } = await stock(url);
     await requestOk(aya, 'create:room', { roomId, username: 'aya' });
@@ -202,7 +202,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
   });
 
   test('in several rooms each is whole; only where their ticks are not in step some of it is told again', async () => {
-    const { url, store } = await startServer({ store: await open(), limits: 'off' });
+    const { url, store } = await startServer({ store: await open(), rateLimits: 'off' });
     const aya = await connect(url);
     const { socket: ben, heard } = await stock(url);
     const rooms = ['one', 'two', 'three'];
@@ -274,7 +274,7 @@ describe('attack 37: what a client shows of itself', () => {
   const victims = 'victim';
 
   async function scene() {
-    const { url } = await startServer({ limits: 'off' });
+    const { url } = await startServer({ rateLimits: 'off' });
     const aya = await connect(url);
     const { session } = await requestOk(aya, 'create:room', { roomId, username: victims });
     await say(aya, victims, 'private');
@@ -376,7 +376,7 @@ describe('who is a member already and joins again, as after a reload', () => {
   }
 
   async function scene() {
-    const server = await startServer({ limits: 'off' });
+    const server = await startServer({ rateLimits: 'off' });
     const aya = await connect(server.url);
     for (const id of ['veranda', 'kitchen', 'garden']) await requestOk(aya, 'create:room', { roomId: id, username: 'aya' });
     const tell = (id: string, message: string) => requestOk(aya, 'create:chat', { roomId: id, username: 'aya', message });

@@ -79,7 +79,7 @@ test('when the memory is full appends are refused whole, reading goes on, and so
 test('the memory that Redis uses counts against the quota, and what is freed there lets writing go on', async () => {
   const store = await open(randomUUID());
   const quotaTotalBytes = (await store.usage()).bytes + 4 * 2 ** 20;
-  const { url } = await startServer({ store, limits: 'off', usageRefreshMs: 5, quotaTotalBytes });
+  const { url } = await startServer({ store, rateLimits: 'off', usageRefreshMs: 5, quotaTotalBytes });
   const aya = await connect(url);
   for (const roomId of ['veranda', 'attic']) await requestOk(aya, 'create:room', { roomId, username: 'aya' });
   const { error, kept } = await sendUntilRefused(aya, 'aya', 11 * KB);

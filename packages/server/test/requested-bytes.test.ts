@@ -7,7 +7,7 @@ const MESSAGE = 'x'.repeat(1_000);
 const bytesOf = (answer: unknown): number => JSON.stringify(answer).length;
 
 async function rooms(count: number, chats: number) {
-  const { url } = await startServer({ limits: 'off' });
+  const { url } = await startServer({ rateLimits: 'off' });
   const aya = await connect(url);
   const held = [];
   for (const roomId of Array.from({ length: count }, (_, index) => `room ${index}`)) {

@@ -56,7 +56,7 @@ const seqsOf = async (store: Store, roomId: string): Promise<number[]> => {
 };
 
 async function scene(open: () => Promise<Store>, rooms: string[]) {
-  const { url, store } = await startServer({ store: await open(), limits: 'off' });
+  const { url, store } = await startServer({ store: await open(), rateLimits: 'off' });
   const aya = await connect(url);
   const held: Held[] = [];
   for (const roomId of rooms) {

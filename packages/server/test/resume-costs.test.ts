@@ -20,7 +20,7 @@ const strangers = (count: number, from = 0): Held[] =>
 describe.each(storeKinds)('on the %s store', (_, open) => {
   /** A client that is in many rooms, by a server that lifts its rates. */
   async function resident(rooms: number): Promise<{ store: Store; session: string; held: Held[] }> {
-    const { url, store, stop } = await startServer({ store: await open(), limits: 'off' });
+    const { url, store, stop } = await startServer({ store: await open(), rateLimits: 'off' });
     const socket = await connect(url);
     let session = '';
     const held: Held[] = [];

@@ -128,7 +128,7 @@ describe('by a clock of its own', () => {
 
 describe.each(storeKinds)('on real sockets, on the %s store', (_, open) => {
   /** Everything of a lifetime here takes a moment. */
-  const options = { graceMs: 200, trimIntervalMs: 20, limits: 'off' as const };
+  const options = { graceMs: 200, trimIntervalMs: 20, rateLimits: 'off' as const };
 
   test('a room that its members left without a word ends, its id and the quota of its owner are free again, and others stay', async () => {
     const store = await open();

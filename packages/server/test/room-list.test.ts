@@ -9,7 +9,7 @@ const ROOMS = 60;
 test.each(storeKinds)('list:rooms asks the %s store one question, however many rooms it lists', async (_, open) => {
   const store = await open();
   const asked: string[] = [];
-  const { url } = await startServer({ store: noting(store, asked), limits: 'off' });
+  const { url } = await startServer({ store: noting(store, asked), rateLimits: 'off' });
   const [aya, ben] = [await connect(url), await connect(url)];
   for (let count = 0; count < ROOMS; count += 1)
     await requestOk(aya, 'create:room', { roomId: `room ${100 + count}`, username: 'aya', topic: `topic ${count}` });

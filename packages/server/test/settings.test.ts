@@ -21,10 +21,10 @@ test('without any word every setting has its default', () => {
     redisUrl: '',
     redisPrefix: 'engawa',
     durability: 'fast',
-    mayEvict: 'no',
-    origins: ['*'],
+    allowEviction: 'no',
+    allowedOrigins: ['*'],
     path: '',
-    limits: 'on',
+    rateLimits: 'on',
     chatRate: 1,
     roomsPerAddress: 1_000,
     bytesPerAddress: 128 * 2 ** 20,
@@ -45,16 +45,16 @@ test('without any word every setting has its default', () => {
     queuedBytesPerAddress: 8 * 2 ** 20,
     answerBytesPerAddress: 16 * 2 ** 20,
     limitsExempt: [],
-    largeRoom: 200,
+    largeRoomThreshold: 200,
     trustedProxies: 0,
-    maxAge: undefined,
-    maxCount: undefined,
-    maxBytes: undefined,
+    retentionMaxAge: undefined,
+    retentionMaxCount: undefined,
+    retentionMaxBytes: undefined,
     grace: 30_000,
     absence: 86_400_000,
     emptyRooms: 86_400_000,
     unvisitedRooms: undefined,
-    maxWaiting: 256 * 1024,
+    maxSendBuffer: 256 * 1024,
     logLevel: 'info',
   });
 });
@@ -71,22 +71,22 @@ test('an empty variable is none', () => {
 });
 
 test('origins are a list of whole origins', () => {
-  expect(loadSettings(['--origins', 'https://a.example, https://b.example:8443'], {}).settings.origins).toEqual([
+  expect(loadSettings(['--allowed-origins', 'https://a.example, https://b.example:8443'], {}).settings.allowedOrigins).toEqual([
     'https://a.example',
     'https://b.example:8443',
   ]);
 });
 
 test('what is kept is said in units of time and of size', () => {
-  const config = settingsFile({ maxAge: '36h', maxCount: 5_000, maxBytes: 2_000_000 });
+  const config = settingsFile({ retentionMaxAge: '36h', retentionMaxCount: 5_000, retentionMaxBytes: 2_000_000 });
   const { settings } = loadSettings(['--config', config], {});
-  expect(settings).toMatchObject({ maxAge: 129_600_000, maxCount: 5_000, maxBytes: 2_000_000 });
-  const loaded = loadSettings(['--max-age', '30d', '--max-count', '10000'], { ENGAWA_MAX_BYTES: '100MB' });
-  expect(loaded.settings).toMatchObject({ maxAge: 2_592_000_000, maxCount: 10_000, maxBytes: 104_857_600 });
+  expect(settings).toMatchObject({ retentionMaxAge: 129_600_000, retentionMaxCount: 5_000, retentionMaxBytes: 2_000_000 });
+  const loaded = loadSettings(['--retention-max-age', '30d', '--retention-max-count', '10000'], { ENGAWA_RETENTION_MAX_BYTES: '100MB' });
+  expect(loaded.settings).toMatchObject({ retentionMaxAge: 2_592_000_000, retentionMaxCount: 10_000, retentionMaxBytes: 104_857_600 });
   const lines = describeSettings(loaded);
-  expect(lines).toMatch(/^--max-age +ENGAWA_MAX_AGE +30d +flag /m);
-  expect(lines).toMatch(/^--max-bytes +ENGAWA_MAX_BYTES +100mb +variable /m);
-  expect(describeSettings(loadSettings([], {}))).toMatch(/^--max-count +ENGAWA_MAX_COUNT +default /m);
+  expect(lines).toMatch(/^--retention-max-age +ENGAWA_RETENTION_MAX_AGE +30d +flag /m);
+  expect(lines).toMatch(/^--retention-max-bytes +ENGAWA_RETENTION_MAX_BYTES +100mb +variable /m);
+  expect(describeSettings(loadSettings([], {}))).toMatch(/^--retention-max-count +ENGAWA_RETENTION_MAX_COUNT +default /m);
 });
 
 test.each([
@@ -95,7 +95,7 @@ test.each([
   ['12h', 43_200_000],
   ['1d', 86_400_000],
 ])('a time of %s is %i milliseconds', (text, milliseconds) => {
-  expect(loadSettings(['--max-age', text], {}).settings.maxAge).toBe(milliseconds);
+  expect(loadSettings(['--retention-max-age', text], {}).settings.retentionMaxAge).toBe(milliseconds);
 });
 
 test('how long rooms stay that nobody is in is said in units of time, and 0 is for ever', () => {
@@ -141,11 +141,11 @@ test('how fast an author may talk is set, and 0 lifts it alone', () => {
   const chatsOf = (flag: string) => limitsFromSettings(loadSettings(['--chat-rate', flag], {}).settings).rates;
   expect(chatsOf('50')).toEqual({ ...LIMITS.rates, chats: { burst: 1_000, perSecond: 50 } });
   expect(chatsOf('0')).toEqual({ ...LIMITS.rates, chats: null });
-  expect(limitsFromSettings({ limits: 'off', chatRate: 5 }).rates).toBeNull();
+  expect(limitsFromSettings({ rateLimits: 'off', chatRate: 5 }).rates).toBeNull();
 });
 
 test('limits that are off are lifted all together, with the rates and the rooms per session, but not the other quotas', () => {
-  const { perAddress, rates, quotas } = limitsFromSettings({ limits: 'off', connectionsPerAddress: 5 });
+  const { perAddress, rates, quotas } = limitsFromSettings({ rateLimits: 'off', connectionsPerAddress: 5 });
   expect(Object.values(perAddress).filter((limit) => limit !== null)).toEqual([]);
   expect([rates, quotas]).toEqual([null, { ...LIMITS.quotas, roomsPerSession: null }]);
 });
@@ -181,7 +181,7 @@ test.each([
   ['3gb', 3_221_225_472],
   ['1tb', 1_099_511_627_776],
 ])('a size of %s is %i bytes', (text, bytes) => {
-  expect(loadSettings(['--max-bytes', text], {}).settings.maxBytes).toBe(bytes);
+  expect(loadSettings(['--retention-max-bytes', text], {}).settings.retentionMaxBytes).toBe(bytes);
 });
 
 test.each([
@@ -198,13 +198,13 @@ test.each([
   [['--connections-per-address', '-1'], {}, '--connections-per-address'],
   [['--connections-per-address', '1.5'], {}, '--connections-per-address'],
   [['--request-rate-per-address', '-1'], {}, '--request-rate-per-address'],
-  [['--max-age', '30'], {}, '--max-age'],
-  [['--max-age', '59s'], {}, '--max-age'],
-  [['--max-age', '-1d'], {}, '--max-age'],
-  [['--max-age', '1.5d'], {}, '--max-age'],
-  [['--max-age', '1 month'], {}, '--max-age'],
-  [['--max-age', '999999999999d'], {}, '--max-age'],
-  [['--max-age', '5constructor'], {}, '--max-age'],
+  [['--retention-max-age', '30'], {}, '--retention-max-age'],
+  [['--retention-max-age', '59s'], {}, '--retention-max-age'],
+  [['--retention-max-age', '-1d'], {}, '--retention-max-age'],
+  [['--retention-max-age', '1.5d'], {}, '--retention-max-age'],
+  [['--retention-max-age', '1 month'], {}, '--retention-max-age'],
+  [['--retention-max-age', '999999999999d'], {}, '--retention-max-age'],
+  [['--retention-max-age', '5constructor'], {}, '--retention-max-age'],
   [['--quota-room-bytes', '-1'], {}, '--quota-room-bytes'],
   [['--quota-total-bytes', 'much'], {}, '--quota-total-bytes'],
   [['--bytes-per-address', '1kb'], {}, '--bytes-per-address'],
@@ -213,13 +213,13 @@ test.each([
   [['--absence', '1s'], {}, '--absence'],
   [['--unvisited-rooms', '1 year'], {}, '--unvisited-rooms'],
   [['--rooms-per-address', '-1'], {}, '--rooms-per-address'],
-  [['--max-count', '0'], {}, '--max-count'],
-  [['--max-count', '1k'], {}, '--max-count'],
-  [[], { ENGAWA_MAX_BYTES: '0' }, 'ENGAWA_MAX_BYTES'],
-  [[], { ENGAWA_MAX_BYTES: '5 pages' }, 'ENGAWA_MAX_BYTES'],
+  [['--retention-max-count', '0'], {}, '--retention-max-count'],
+  [['--retention-max-count', '1k'], {}, '--retention-max-count'],
+  [[], { ENGAWA_RETENTION_MAX_BYTES: '0' }, 'ENGAWA_RETENTION_MAX_BYTES'],
+  [[], { ENGAWA_RETENTION_MAX_BYTES: '5 pages' }, 'ENGAWA_RETENTION_MAX_BYTES'],
   [[], { PORT: '70000' }, 'PORT'],
-  [[], { ENGAWA_ORIGINS: 'https://a.example/path' }, 'ENGAWA_ORIGINS'],
-  [[], { ENGAWA_LIMITS: 'maybe' }, 'ENGAWA_LIMITS'],
+  [[], { ENGAWA_ALLOWED_ORIGINS: 'https://a.example/path' }, 'ENGAWA_ALLOWED_ORIGINS'],
+  [[], { ENGAWA_RATE_LIMITS: 'maybe' }, 'ENGAWA_RATE_LIMITS'],
   [['--prot', '1'], {}, '--prot'],
   [['--config', 'nowhere.json'], {}, 'nowhere.json'],
 ])('%j %j is refused by name: %s', (args, env, named) => {
@@ -232,10 +232,10 @@ test.each([['{'], [{ prot: 1 }], [[]]])('a file that says %j is refused', (conte
 });
 
 test('the settings in force are printed with where they came from', () => {
-  const lines = describeSettings(loadSettings(['--port', '81'], { ENGAWA_LOG: 'warn' })).split('\n');
+  const lines = describeSettings(loadSettings(['--port', '81'], { ENGAWA_LOG_LEVEL: 'warn' })).split('\n');
   expect(lines).toHaveLength(41);
   expect(lines[0]).toMatch(/^--port +PORT +81 +flag +TCP port/);
-  expect(lines[40]).toMatch(/^--log-level +ENGAWA_LOG +warn +variable /);
+  expect(lines[40]).toMatch(/^--log-level +ENGAWA_LOG_LEVEL +warn +variable /);
 });
 
 test.each([

@@ -22,7 +22,7 @@ const said = (count: number, from = 0): Said[] =>
 
 describe.each(storeKinds)('on the %s store', (_, open) => {
   test('all are kept in their order, next to each other whatever others say, and each is told like a chat', async () => {
-    const { url } = await startServer({ store: await open(), limits: 'off' });
+    const { url } = await startServer({ store: await open(), rateLimits: 'off' });
     const [aya, ben] = [await connect(url), await connect(url)];
     await requestOk(aya, 'create:room', AYA);
     await requestOk(ben, 'add:member', { roomId, username: 'ben' });

@@ -24,7 +24,7 @@ async function scene(options: Parameters<typeof startWithBystanders>[0] = {}): P
       return inner.readPage(...asked);
     },
   });
-  const running = await startWithBystanders({ store, limits: 'off', ...options });
+  const running = await startWithBystanders({ store, rateLimits: 'off', ...options });
   await fill(inner);
   return { ...running, pages: () => pages };
 }
@@ -109,7 +109,7 @@ test('one that reads slowly is not', async () => {
 });
 
 test('all that one address does not read is bounded, and another address is answered meanwhile', async () => {
-  const { url, io, pages, expectUnharmed } = await scene({ limits: 'on', trustedProxies: 1 });
+  const { url, io, pages, expectUnharmed } = await scene({ rateLimits: 'on', trustedProxies: 1 });
   const connections = 20;
   const raws = await Promise.all(upTo(connections).map((each) => sleeper(url, `sleeper ${each}`)));
   for (const raw of raws) await raw.send(...upTo(20).map((each) => question(each + 1)));
@@ -136,7 +136,7 @@ test('questions of who has gone meanwhile are not answered any more, but what wa
       return inner.listRooms(...args);
     },
   });
-  const { url } = await startServer({ store, limits: 'off' });
+  const { url } = await startServer({ store, rateLimits: 'off' });
   const raw = await connectRaw(await openRawWebSocket(url));
   await raw.send(`420["create:room",{"roomId":"${ROOM}","username":"aya"}]`);
   await raw.waitForPacket(/^430/);

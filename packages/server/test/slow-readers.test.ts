@@ -8,7 +8,7 @@ import { Server } from 'socket.io';
 import type { Socket } from 'socket.io-client';
 import { expect, test, vi } from 'vitest';
 
-const MAX_WAITING = 64 * 1024;
+const MAX_SEND_BUFFER = 64 * 1024;
 const LONG = '部'.repeat(LIMITS.textCodePoints - 10);
 
 interface Told extends Record<string, unknown> {
@@ -64,7 +64,7 @@ interface Scene {
 
 async function startScene(rooms: string[], options: Parameters<typeof startServer>[0] = {}): Promise<Scene> {
   const using = vi.spyOn(Server.prototype, 'use');
-  const { url, store } = await startServer({ limits: 'off', maxWaiting: MAX_WAITING, ...options });
+  const { url, store } = await startServer({ rateLimits: 'off', maxSendBuffer: MAX_SEND_BUFFER, ...options });
   const io = using.mock.contexts[0] as Server;
   using.mockRestore();
   const aya = await connect(url);
@@ -103,7 +103,7 @@ test.each([{ recovery: true }, { recovery: false }])(
     sleeper.stop();
     await talkUntilBehind(scene, 'den', 2);
     const waiting = scene.adapter.bufferedBytesOf(id);
-    expect(waiting).toBeGreaterThan(MAX_WAITING);
+    expect(waiting).toBeGreaterThan(MAX_SEND_BUFFER);
     for (let round = 0; round < 20; round += 1)
       await Promise.all(numbers(1, 50).map((number) => say(scene.aya, 'den', `${number} ${LONG}`)));
     expect(scene.adapter.bufferedBytesOf(id), 'nothing more waits for him').toBe(waiting);

@@ -14,7 +14,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     const told = () => lines.filter(({ setting }) => setting === '--quota-total-bytes').map(({ msg }) => msg);
     const before = (await store.usage()).bytes;
     const quotaTotalBytes = before + 4_000 * KB;
-    const { url } = await startServer({ store, log, limits: 'off', graceMs: 200, usageRefreshMs: 1, quotaTotalBytes });
+    const { url } = await startServer({ store, log, rateLimits: 'off', graceMs: 200, usageRefreshMs: 1, quotaTotalBytes });
     const [aya, ben] = [await connect(url), await connect(url)];
     const { session } = await requestOk(aya, 'create:room', AYA);
     const joined = await requestOk(ben, 'add:member', BEN);

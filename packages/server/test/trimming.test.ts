@@ -18,7 +18,7 @@ import { describe, expect, test } from 'vitest';
 const roomId = 'veranda';
 const EVERY = 40;
 
-const start = (options: Parameters<typeof startServer>[0] = {}) => startServer({ limits: 'off', trimIntervalMs: EVERY, ...options });
+const start = (options: Parameters<typeof startServer>[0] = {}) => startServer({ rateLimits: 'off', trimIntervalMs: EVERY, ...options });
 
 async function open(url: string, options?: Parameters<typeof connect>[1]): Promise<Socket> {
   const aya = await connect(url, options);
@@ -40,7 +40,7 @@ const sizeOf = async (store: Store): Promise<number> => {
 
 describe('update:room with a retention', () => {
   test('is told to the room and to whoever joins, and leaves the topic alone, as a topic leaves it', async () => {
-    const { url } = await start({ maxBytes: 1_000_000 });
+    const { url } = await start({ retentionMaxBytes: 1_000_000 });
     const aya = await open(url);
     const ben = await connect(url);
     expect(await requestOk(ben, 'add:member', { roomId, username: 'ben' })).toMatchObject({
@@ -152,7 +152,7 @@ test('an owner trims his room, and nobody else his', async () => {
 });
 
 test("the operator's limits hold for every room, and an owner may only keep less", async () => {
-  const { url, store } = await start({ store: await newDurableStore(), maxCount: 30 });
+  const { url, store } = await start({ store: await newDurableStore(), retentionMaxCount: 30 });
   const aya = await open(url);
   await requestOk(aya, 'update:room', { roomId, username: 'aya', retention: { maxCount: 1_000, maxBytes: 1_000_000 } });
   await say(aya, 100);
@@ -166,7 +166,7 @@ test("the operator's limits hold for every room, and an owner may only keep less
 
 test('what is too old goes, and a room in which all is too old goes on', async () => {
   let now = 1_700_000_000_000;
-  const { url, store } = await start({ store: await newDurableStore({ clock: () => now }), maxAge: 60_000 });
+  const { url, store } = await start({ store: await newDurableStore({ clock: () => now }), retentionMaxAge: 60_000 });
   const aya = await open(url);
   await say(aya, 5);
   now += 50_000;
@@ -186,7 +186,7 @@ test('what is too old goes, and a room in which all is too old goes on', async (
 
 describe('who was away', () => {
   test('longer than the log goes back is told so; who has its end, or the entry before it, is not', async () => {
-    const { url, store } = await start({ store: await newDurableStore(), maxCount: 10 });
+    const { url, store } = await start({ store: await newDurableStore(), retentionMaxCount: 10 });
     const aya = await open(url);
     const { epoch } = await store.read(roomId, {});
     await say(aya, 50);
@@ -207,7 +207,7 @@ describe('who was away', () => {
   });
 
   test('and comes back page by page while the log is trimmed misses nothing, or is told that he does', async () => {
-    const { url, store } = await start({ store: await newDurableStore(), maxCount: 60 });
+    const { url, store } = await start({ store: await newDurableStore(), retentionMaxCount: 60 });
     const aya = await open(url);
     const ben = await connect(url);
     await requestOk(ben, 'add:member', { roomId, username: 'ben' });

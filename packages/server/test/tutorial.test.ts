@@ -125,7 +125,7 @@ describe('the defects of the tutorial', () => {
   });
 
   test('4: of many who take one name or open one room at once, one does, and no room is half there', async () => {
-    const { url } = await startServer({ store: await newDurableStore(), limits: 'off' });
+    const { url } = await startServer({ store: await newDurableStore(), rateLimits: 'off' });
     const sockets = await Promise.all(Array.from({ length: 30 }, () => connect(url)));
     const opened = await Promise.all(sockets.map((socket, each) => sendRequest(socket, 'create:room', { ...ROOM, username: `u${each}` })));
     expect(opened.filter(({ ok }) => ok)).toHaveLength(1);

@@ -78,7 +78,7 @@ test('while a room stands still a flood of large chats is refused as busy, and a
       return inner.append(room, append);
     },
   });
-  const { url, expectUnharmed } = await startWithBystanders({ store, limits: 'off' });
+  const { url, expectUnharmed } = await startWithBystanders({ store, rateLimits: 'off' });
   const flooder = await connect(url, { extraHeaders: ATTACKER_HEADERS });
   await flooder.emitWithAck('create:room', { roomId: 'stuck', username: 'x' });
   gate = new Promise((resolve) => (open = resolve));

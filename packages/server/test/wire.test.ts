@@ -31,7 +31,7 @@ interface Room {
 }
 
 async function startRoom(given?: Store): Promise<Room> {
-  const { url, store } = await startServer({ ...(given && { store: given }), limits: 'off' });
+  const { url, store } = await startServer({ ...(given && { store: given }), rateLimits: 'off' });
   const [aya, ben] = await Promise.all([connect(url), connect(url)]);
   await requestOk(aya, 'create:room', { roomId, username: 'aya', topic: 'tea' });
   const joined = nextEvent(aya, 'add:member:success');
@@ -422,7 +422,7 @@ describe('who asks hears an entry once, whole, and nothing that is none', () => 
       if (appended.outcome === 'appended') await new Promise((resolve) => setTimeout(resolve, 150));
       return appended;
     };
-    const { url } = await startServer({ store: withOverrides(rooms, { append }), limits: 'off' });
+    const { url } = await startServer({ store: withOverrides(rooms, { append }), rateLimits: 'off' });
     const aya = await connect(url, { retries: 10, ackTimeout: 100 });
     const told = successes(aya);
     await requestOk(aya, 'create:room', { roomId, username: 'aya', clientId: 'r' });
@@ -487,7 +487,7 @@ test('what is wrong with a payload is said in plain words', async () => {
 });
 
 test('an object in the place of any field is refused like any other wrong value, whatever it has for its length', async () => {
-  const { url } = await startServer({ limits: 'off' });
+  const { url } = await startServer({ rateLimits: 'off' });
   const aya = await connect(url);
   const odd = [{ toString: 'x' }, { valueOf: 'x', toString: 'x' }, [], {}, null, -1].flatMap((each) => [{ length: each }, { size: each }]);
   const fields = Object.entries(events).flatMap(([event, { payload }]) =>

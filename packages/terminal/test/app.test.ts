@@ -196,7 +196,7 @@ test('text typed or pasted over the help or member list closes it and is not sen
 });
 
 test('scrolling back keeps the position, shows the unread count, and End returns to the newest chat', async () => {
-  const server = await startServer({ limits: 'off' });
+  const server = await startServer({ rateLimits: 'off' });
   const { room } = await join(server, 'veranda', 'ben');
   for (let each = 0; each < 300; each += 1) await said(room, `chat ${each}.`);
   const app = openApp(server, { room: 'veranda', maxChats: 60 });
@@ -233,7 +233,7 @@ test('scrolling back keeps the position, shows the unread count, and End returns
 });
 
 test('an edit of a chat that was scrolled back to appears in a room that is also read elsewhere', async () => {
-  const server = await startServer({ limits: 'off' });
+  const server = await startServer({ rateLimits: 'off' });
   const { room } = await join(server, 'veranda', 'ben');
   const first = await said(room, 'chat with a mistkae');
   for (let each = 0; each < 200; each += 1) await said(room, `chat ${each}.`);
@@ -481,7 +481,7 @@ test('several pasted lines become one chat, and Ctrl+C clears the input before i
 });
 
 test('search moves through the results', async () => {
-  const server = await startServer({ limits: 'off' });
+  const server = await startServer({ rateLimits: 'off' });
   const { room } = await join(server, 'veranda', 'ben');
   for (let each = 0; each < 40; each += 1) await said(room, each % 15 === 0 ? `a needle, ${each}.` : `hay ${each}.`);
   const app = openApp(server, { room: 'veranda', rows: 12 });
@@ -505,7 +505,7 @@ test('search moves through the results', async () => {
 });
 
 test('a click selects a chat or opens a room, and the wheel scrolls', async () => {
-  const server = await startServer({ limits: 'off' });
+  const server = await startServer({ rateLimits: 'off' });
   const { room } = await join(server, 'veranda', 'ben');
   for (let each = 0; each < 30; each += 1) await said(room, `chat ${each}.`);
   const app = openApp(server, { room: 'veranda' });
@@ -525,7 +525,7 @@ test('a click selects a chat or opens a room, and the wheel scrolls', async () =
 });
 
 test('Enter on a reply scrolls to its target, however old it is', async () => {
-  const server = await startServer({ limits: 'off' });
+  const server = await startServer({ rateLimits: 'off' });
   const { room } = await join(server, 'veranda', 'ben');
   const question = await said(room, 'the question');
   for (let each = 0; each < 200; each += 1) await said(room, `chat ${each}.`);
@@ -595,7 +595,7 @@ test('chats pending under a name that was taken in the meantime are sent under t
 });
 
 test('a room with more unread chats than rows opens at the first unread one', async () => {
-  const server = await startServer({ limits: 'off' });
+  const server = await startServer({ rateLimits: 'off' });
   const { room } = await join(server, 'veranda', 'ben');
   const storage = new Map<string, string>();
   const app = openApp(server, { room: 'veranda', storage });

@@ -101,7 +101,7 @@ test('/delete deletes only if the next line repeats it', async () => {
 });
 
 test('a reply shows what it replies to, in English and in Japanese', async () => {
-  const { url } = await startServer({ limits: 'off' });
+  const { url } = await startServer({ rateLimits: 'off' });
   const ben = await connect(url);
   const about = { roomId: 'veranda', username: 'ben' };
   await requestOk(ben, 'create:room', about);
@@ -134,7 +134,7 @@ test('a line that is too long for one chat is sent as several, with a notice', a
 });
 
 test('every line of a pipe is acknowledged in order before the program ends', async () => {
-  const { url } = await startServer({ limits: 'off' });
+  const { url } = await startServer({ rateLimits: 'off' });
   const lines = Array.from({ length: 1_200 }, (_, each) => `line ${each}`);
   const pipe = openTerminal('ops', '--as', 'log', '--server', url);
   for (const line of lines) pipe.type(line);

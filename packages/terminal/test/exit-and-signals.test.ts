@@ -126,7 +126,7 @@ test('closing the window ends the client, and the next run sends the pending cha
 });
 
 test('a broken pipe ends the client silently', async () => {
-  const { url } = await startServer({ limits: 'off' });
+  const { url } = await startServer({ rateLimits: 'off' });
   const ben = await joinVeranda(url);
   const child = spawn(
     '/bin/sh',

@@ -11,7 +11,7 @@ const FRAME = '\u001b[?2026h';
 const memoryOf = (pid: number): number => Number(/^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) * 1024;
 
 test('at 1,000 chats a second every key is echoed, frames stay below 30 a second plus keys, and memory is stable', async () => {
-  const { url } = await startServer({ limits: 'off' });
+  const { url } = await startServer({ rateLimits: 'off' });
   const ben = await joinVeranda(url);
   // A client that kept a little for each chat would exhaust this heap.
   const aya = openChat(url, { env: { NODE_OPTIONS: '--max-old-space-size=32' } });

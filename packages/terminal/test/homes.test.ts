@@ -29,7 +29,7 @@ interface Surroundings {
 
 /** Runs `engawa send` to a new room. Resolves with its stderr, and the name under which the chat was stored. */
 async function send({ env, ...surroundings }: Surroundings): Promise<{ stderr: string; name: string | undefined }> {
-  const { url } = await startServer({ limits: 'off' });
+  const { url } = await startServer({ rateLimits: 'off' });
   const ben = await connect(url);
   await requestOk(ben, 'create:room', { roomId: 'ops', username: 'ben' });
   const run = runEngawa(['send', 'ops', 'hello', '--server', url], {

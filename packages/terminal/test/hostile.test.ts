@@ -65,7 +65,7 @@ async function attack(ben: Room, pty: Pty, texts: readonly string[]): Promise<vo
 test.each(['graphemes', 'parts', 'ambiguous as wide'] as const)(
   'no chat controls the terminal or breaks its rows, on a terminal that counts %s',
   async (widthMode) => {
-    const { url } = await startServer({ limits: 'off' });
+    const { url } = await startServer({ rateLimits: 'off' });
     const ben = await joinVeranda(url);
     const aya = openChat(url, { widthMode });
     await aya.waitForText('2 here');
@@ -84,7 +84,7 @@ test.each(['graphemes', 'parts', 'ambiguous as wide'] as const)(
 );
 
 test('names, rooms, topics, reactions, replies and typing events do not control the terminal', async () => {
-  const { url } = await startServer({ limits: 'off' });
+  const { url } = await startServer({ rateLimits: 'off' });
   const ben = await joinVeranda(url);
   const ids = [...new Set(Object.values(ATTACKS).map(idOf))].filter((id) => newUsername.safeParse(id).success);
   const aya = openChat(url);
@@ -136,7 +136,7 @@ test('names, rooms, topics, reactions, replies and typing events do not control 
 });
 
 test('confusable names are marked, and a confusable of a name is not a mention of it', async () => {
-  const { url } = await startServer({ limits: 'off' });
+  const { url } = await startServer({ rateLimits: 'off' });
   const ben = await joinVeranda(url, 'カメ');
   const evil = await joinVeranda(url, '力メ');
   const aya = openChat(url);

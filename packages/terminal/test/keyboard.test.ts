@@ -271,7 +271,7 @@ test('completions appear with descriptions while typing, and take no key but Tab
 });
 
 test('the wheel scrolls, and a click selects a chat or opens a room', async () => {
-  const { url } = await startServer({ limits: 'off' });
+  const { url } = await startServer({ rateLimits: 'off' });
   const ben = await joinVeranda(url);
   await joinRooms(url, 'noa', 'kitchen');
   for (let each = 0; each < 60; each += 1) await sendChat(ben, `chat ${each} of ben`);
@@ -294,7 +294,7 @@ test('the wheel scrolls, and a click selects a chat or opens a room', async () =
 });
 
 test('letters after a click on a chat are text, and no letter deletes a chat', async () => {
-  const { url } = await startServer({ limits: 'off' });
+  const { url } = await startServer({ rateLimits: 'off' });
   const ben = await joinVeranda(url);
   const aya = openChat(url);
   await aya.waitForText('2 here');
@@ -312,7 +312,7 @@ test('letters after a click on a chat are text, and no letter deletes a chat', a
 });
 
 test('d on a chat selected by keys asks first: Enter deletes, Esc cancels, and further text is text', async () => {
-  const { url } = await startServer({ limits: 'off' });
+  const { url } = await startServer({ rateLimits: 'off' });
   const ben = await joinVeranda(url);
   const aya = openChat(url);
   await aya.waitForText('2 here');
@@ -424,7 +424,7 @@ test('c copies a chat selected by keys, and /copy the clicked or newest one, wit
 });
 
 test('a chat of another member offers only the allowed actions, and e and d leave it unchanged', async () => {
-  const { url } = await startServer({ limits: 'off' });
+  const { url } = await startServer({ rateLimits: 'off' });
   const ben = await joinVeranda(url);
   await sendChat(ben, 'mine');
   const aya = openChat(url);

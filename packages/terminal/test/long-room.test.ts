@@ -58,7 +58,7 @@ const isWithoutHole = (all: number[]): boolean => all.every((each, at) => each =
 test('a room of 100,000 chats opens at once and is read to its start and back in bounded memory', async () => {
   const store = openMemory();
   await fill(store);
-  const { url } = await startServer({ store, limits: 'off' });
+  const { url } = await startServer({ store, rateLimits: 'off' });
   const aya = openChat(url, { as: 'reader' });
   await aya.waitForText(`│ ${CHATS} xx`);
   const opened = memoryOf(aya.pid);
@@ -81,7 +81,7 @@ test('a room of 100,000 chats opens at once and is read to its start and back in
 });
 
 test('a reader of old chats is not moved by new ones and sees edits, deletions and reactions there', async () => {
-  const { url } = await startServer({ limits: 'off' });
+  const { url } = await startServer({ rateLimits: 'off' });
   const ben = await joinVeranda(url);
   const seqs: number[] = [];
   for (let from = 0; from < 2_400; from += 100) {
@@ -113,7 +113,7 @@ test('a reader of old chats is not moved by new ones and sees edits, deletions a
 });
 
 test('slightly scrolled back, the view is not moved by new chats, and End leads to them', async () => {
-  const { url } = await startServer({ limits: 'off' });
+  const { url } = await startServer({ rateLimits: 'off' });
   const ben = await joinVeranda(url);
   for (let each = 0; each < 80; each += 1) await sendChat(ben, `${each} old`);
   const aya = openChat(url);
@@ -134,7 +134,7 @@ test('slightly scrolled back, the view is not moved by new chats, and End leads 
 });
 
 test('a deleted room is not confused with a new one of the same id: joining it starts anew', async () => {
-  const first = await startServer({ limits: 'off' });
+  const first = await startServer({ rateLimits: 'off' });
   const ben = await joinVeranda(first.url);
   for (let each = 0; each < 60; each += 1) await sendChat(ben, `${each} of the old room`);
   const aya = openChat(first.url);
@@ -143,7 +143,7 @@ test('a deleted room is not confused with a new one of the same id: joining it s
   await aya.waitForNoText('│ 59 of the old room');
   await first.stop();
   await aya.waitForText('reconnecting');
-  const { url } = await startServer({ limits: 'off', port: Number(new URL(first.url).port) });
+  const { url } = await startServer({ rateLimits: 'off', port: Number(new URL(first.url).port) });
   const noa = await joinVeranda(url, 'noa');
   await sendChat(noa, 'of the new room');
   await aya.waitForText('Room does not exist', 20_000);

@@ -18,7 +18,7 @@ function keep(name: string, pty: Pty, background: 'dark' | 'light' = 'dark'): vo
 
 /** A server with several members and the terminal of aya. */
 async function talk(options: PtyOptions = {}): Promise<{ aya: Pty; ben: Room; server: Awaited<ReturnType<typeof startServer>> }> {
-  const server = await startServer({ limits: 'off' });
+  const server = await startServer({ rateLimits: 'off' });
   const [ben, ops] = await joinRooms(server.url, 'ben', 'veranda', 'ops');
   const noa = await joinVeranda(server.url, 'noa');
   const [haruka] = await joinRooms(server.url, '遥', 'veranda', '料理');

@@ -21,7 +21,7 @@ const shown = (pty: Pty): string[] => pty.screen().flatMap((row) => /│ (.+?)(?
 const portOf = (url: string): number => Number(new URL(url).port);
 
 test('a cut network is shown with the pending chats, and all input and chats are there afterwards, in order, once', async () => {
-  const { url } = await startServer({ limits: 'off' });
+  const { url } = await startServer({ rateLimits: 'off' });
   const proxy = await startProxy({ port: portOf(url) });
   const ben = await joinVeranda(url);
   const aya = openChat(proxy.url);
@@ -54,7 +54,7 @@ test('a cut network is shown with the pending chats, and all input and chats are
 });
 
 test('a network that drops all packets is detected, and chats sent into it arrive once', async () => {
-  const { url } = await startServer({ limits: 'off', pingInterval: 300, pingTimeout: 400 });
+  const { url } = await startServer({ rateLimits: 'off', pingInterval: 300, pingTimeout: 400 });
   const proxy = await startProxy({ port: portOf(url) });
   const aya = openChat(proxy.url);
   await aya.waitForText('1 here');
@@ -101,7 +101,7 @@ test('a server that was killed and restarted has and shows every chat once', asy
 });
 
 test('a client that was killed with pending chats sends them once in the next run', async () => {
-  const { url } = await startServer({ limits: 'off' });
+  const { url } = await startServer({ rateLimits: 'off' });
   const proxy = await startProxy({ port: portOf(url) });
   const env = { HOME: createTempFolder() };
   const aya = openChat(proxy.url, { env });
@@ -133,7 +133,7 @@ async function isKept(home: string, text: string): Promise<void> {
 }
 
 test('drafts of several rooms, with a reply and an edit, survive kill -9, and sent text does not return', async () => {
-  const { url } = await startServer({ limits: 'off' });
+  const { url } = await startServer({ rateLimits: 'off' });
   const [veranda] = await joinRooms(url, 'ben', 'veranda', 'ops', '茶');
   if (!veranda) throw new Error('nobody there');
   await sendChat(veranda, 'Who brings the tea?');

@@ -128,7 +128,7 @@ test('a muted room never rings and counts only mentions, another rings for all, 
 });
 
 test('of 31 rooms on 24 rows the unread ones are visible, the list scrolls, and a key opens the next one', async () => {
-  const { url } = await startServer({ limits: 'off' });
+  const { url } = await startServer({ rateLimits: 'off' });
   const ids = Array.from({ length: 31 }, (_, at) => `room-${String(at).padStart(2, '0')}`);
   const rooms = await joinRooms(url, 'ben', ...ids);
   const env = { HOME: createTempFolder() };
@@ -167,7 +167,7 @@ test('of 31 rooms on 24 rows the unread ones are visible, the list scrolls, and 
 });
 
 test('replies, edits, reactions and deletions by keys reach other members, and theirs are shown', async () => {
-  const { url } = await startServer({ limits: 'off' });
+  const { url } = await startServer({ rateLimits: 'off' });
   const ben = await joinVeranda(url);
   const question = await sendChat(ben, 'Who brings the tea?');
   await sendChat(ben, 'And who the cakes?');

@@ -61,7 +61,7 @@ async function freePort(): Promise<number> {
 async function killable() {
   const folder = createTempFolder();
   const port = await freePort();
-  const start = () => startEngawaServer(folder, '--port', String(port), '--limits', 'off');
+  const start = () => startEngawaServer(folder, '--port', String(port), '--rate-limits', 'off');
   let running = await start();
   return {
     url: `http://127.0.0.1:${port}/`,
@@ -76,7 +76,7 @@ async function killable() {
 }
 
 test('ten thousand lines of a pipe are stored in order, none twice', { timeout: 120_000 }, async () => {
-  const { url } = await startServer({ limits: 'off' });
+  const { url } = await startServer({ rateLimits: 'off' });
   const socket = await owner(url);
   const lines = numbered(10_000);
   const run = runEngawa(['send', 'ops', '--server', url], { input: `${lines.join('\n')}\n` });
@@ -139,7 +139,7 @@ test('send waits for a server that has not started', async () => {
 });
 
 test('a cursor continues where the output was consumed, over several runs', async () => {
-  const { url } = await startServer({ limits: 'off' });
+  const { url } = await startServer({ rateLimits: 'off' });
   const socket = await owner(url);
   const env = newHome();
   const read = () => runEngawa(['read', 'ops', '--server', url, '--since', 'mark', '--json'], { env });
@@ -159,7 +159,7 @@ test('a cursor continues where the output was consumed, over several runs', asyn
 });
 
 test('a run that is killed with a slow reader loses nothing: the next run repeats some lines and misses none', async () => {
-  const { url } = await startServer({ limits: 'off' });
+  const { url } = await startServer({ rateLimits: 'off' });
   const socket = await owner(url);
   const mark = join(createTempFolder(), 'mark.json');
   const texts = Array.from({ length: 1_500 }, (_, at) => `${at} ${'x'.repeat(500)}`);
@@ -207,7 +207,7 @@ test('a cursor of another room, or a file that is no cursor, is refused and left
 test('with a slow reader tail requests no more than it can buffer, and delivers all later, once and in order', {
   timeout: 120_000,
 }, async () => {
-  const { url } = await startServer({ limits: 'off' });
+  const { url } = await startServer({ rateLimits: 'off' });
   const socket = await owner(url);
   await say(socket, 'begin');
   const tail = runEngawa(['tail', 'ops', '--as', 'reader', '--server', url, '--json']);
@@ -225,7 +225,7 @@ test('with a slow reader tail requests no more than it can buffer, and delivers 
 });
 
 test('Ctrl-C ends tail at once, even if its reader takes nothing', async () => {
-  const { url } = await startServer({ limits: 'off' });
+  const { url } = await startServer({ rateLimits: 'off' });
   const socket = await owner(url);
   await sayAll(
     socket,
@@ -241,7 +241,7 @@ test('Ctrl-C ends tail at once, even if its reader takes nothing', async () => {
 });
 
 test('tail starts with the newest chats, and with --all prints every kind of entry', async () => {
-  const { url } = await startServer({ limits: 'off' });
+  const { url } = await startServer({ rateLimits: 'off' });
   const socket = await owner(url);
   await sayAll(socket, numbered(30));
   const few = runEngawa(['tail', 'ops', '--as', 'few', '--server', url, '-n', '2']);
@@ -269,7 +269,7 @@ test('tail starts with the newest chats, and with --all prints every kind of ent
 });
 
 test('read starts at a seq, a time, an age or the newest chats', async () => {
-  const { url } = await startServer({ limits: 'off' });
+  const { url } = await startServer({ rateLimits: 'off' });
   const socket = await owner(url);
   await sayAll(socket, numbered(5));
   await new Promise((resolve) => setTimeout(resolve, 1_100));
@@ -287,7 +287,7 @@ test('read starts at a seq, a time, an age or the newest chats', async () => {
 });
 
 test('read, tail and wait quote the target of a reply, even if it is old, edited or deleted', async () => {
-  const { url } = await startServer({ limits: 'off' });
+  const { url } = await startServer({ rateLimits: 'off' });
   const socket = await owner(url);
   const about = { roomId: 'ops', username: 'owner' };
   const answer = (message: string, replyTo: number) => requestOk(socket, 'create:chat', { ...about, message, replyTo });
@@ -321,7 +321,7 @@ test('read, tail and wait quote the target of a reply, even if it is old, edited
 });
 
 test('an age refers to the clock of the server, even if the local clock is wrong', async () => {
-  const { url } = await startServer({ limits: 'off' });
+  const { url } = await startServer({ rateLimits: 'off' });
   await say(await owner(url), 'just now');
   for (const hours of [-3, 3]) {
     const shift = `const { now } = Date; Date.now = () => now() + ${hours * 3_600_000};`;
@@ -335,7 +335,7 @@ test('an age refers to the clock of the server, even if the local clock is wrong
 });
 
 test('a command whose reader is gone ends like any tool in a pipe', async () => {
-  const { url } = await startServer({ limits: 'off' });
+  const { url } = await startServer({ rateLimits: 'off' });
   const socket = await owner(url);
   await sayAll(socket, numbered(2_000));
   for (const command of ['read', 'tail']) {
@@ -359,7 +359,7 @@ function endGroup(pid: number | undefined): void {
 }
 
 test('in a quiet room tail and line mode end when the reader of their pipe is gone, and not before', async () => {
-  const { url } = await startServer({ limits: 'off' });
+  const { url } = await startServer({ rateLimits: 'off' });
   const socket = await owner(url);
   await sayAll(socket, numbered(10));
   const piped = (command: string) => {
@@ -389,7 +389,7 @@ test('in a quiet room tail and line mode end when the reader of their pipe is go
 });
 
 test('wait ends with the matching chat, or reports that it did not come', async () => {
-  const { url } = await startServer({ limits: 'off' });
+  const { url } = await startServer({ rateLimits: 'off' });
   const socket = await owner(url);
   const before = await say(socket, 'deploy ok before');
   const wait = (...args: string[]) => runEngawa(['wait', 'ops', '--as', `w${Math.random()}`, '--server', url, ...args]);
@@ -407,7 +407,7 @@ test('wait ends with the matching chat, or reports that it did not come', async 
 });
 
 test('rooms and who print their lists', async () => {
-  const { url } = await startServer({ limits: 'off' });
+  const { url } = await startServer({ rateLimits: 'off' });
   const socket = await owner(url);
   await requestOk(socket, 'update:room', { roomId: 'ops', username: 'owner', topic: 'What runs' });
   await requestOk(socket, 'create:room', { roomId: 'veranda', username: 'owner' });
@@ -419,7 +419,7 @@ test('rooms and who print their lists', async () => {
 });
 
 test('read, tail, wait and who leave no trace in the room and need no name', async () => {
-  const { url, store } = await startServer({ limits: 'off' });
+  const { url, store } = await startServer({ rateLimits: 'off' });
   const socket = await owner(url);
   await say(socket, 'before');
   const told: string[] = [];
@@ -440,7 +440,7 @@ test('read, tail, wait and who leave no trace in the room and need no name', asy
 });
 
 test('tail reports a deleted room and continues in the one that replaces it', async () => {
-  const { url } = await startServer({ limits: 'off' });
+  const { url } = await startServer({ rateLimits: 'off' });
   const socket = await owner(url);
   await say(socket, 'old');
   const tail = runEngawa(['tail', 'ops', '--server', url]);
@@ -506,7 +506,7 @@ test('Ctrl-C waits for chats in flight and reports unacknowledged lines, and a s
 });
 
 test('untrusted text does not control the terminal, in plain lines or in JSON', async () => {
-  const { url } = await startServer({ limits: 'off' });
+  const { url } = await startServer({ rateLimits: 'off' });
   const socket = await owner(url);
   const evil = 'a\u001b[2Jb\u009bc\u202ed\u200be\nf\u{e0041}g\u061ch\u2066i\u007fj';
   await say(socket, evil);
@@ -518,7 +518,7 @@ test('untrusted text does not control the terminal, in plain lines or in JSON', 
 });
 
 test('long lines become several chats or are refused, and empty lines are skipped', async () => {
-  const { url } = await startServer({ limits: 'off' });
+  const { url } = await startServer({ rateLimits: 'off' });
   const socket = await owner(url);
   const long = '😀'.repeat(9_000);
   const split = runEngawa(['send', 'ops', '--server', url, '--json'], { input: `short\r\n\n  \n${long}\nlast` });
@@ -551,7 +551,7 @@ test('without a writable home the name is free again at once, and a warning says
 });
 
 test('beside another process of the profile, send and read neither make it leave nor lose its state', async () => {
-  const { url } = await startServer({ limits: 'off' });
+  const { url } = await startServer({ rateLimits: 'off' });
   const socket = await owner(url);
   const env = newHome();
   const other = runEngawa(['send', 'ops', '--server', url], { env, input: null });

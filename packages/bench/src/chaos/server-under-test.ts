@@ -11,7 +11,7 @@ import { httpRequest } from './http-client.ts';
 export interface ServerOptions {
   folder: string;
   /** Rate limits; on by default. */
-  limits?: 'on' | 'off';
+  rateLimits?: 'on' | 'off';
   /** Flags of `engawa serve` besides host, port and folder. */
   args?: readonly string[];
   /** Limit of open file descriptors of the process. */
@@ -77,7 +77,7 @@ export class ServerUnderTest {
 
   static async start(options: ServerOptions): Promise<ServerUnderTest> {
     const log = new LogMeter();
-    const env = { ENGAWA_LIMITS: options.limits ?? 'on', ENGAWA_LOG: 'info' };
+    const env = { ENGAWA_RATE_LIMITS: options.rateLimits ?? 'on', ENGAWA_LOG_LEVEL: 'info' };
     const process = await startServer(commandOf(options), { env, onError: (chunk) => log.count(chunk) });
     return new ServerUnderTest(process, log, options.folder);
   }

@@ -29,7 +29,14 @@ async function start(folder: string): Promise<number> {
   });
   const log = pino({ level: 'error', base: null }, pino.destination(2));
   const { store } = await openStore(folder, { onError: (error) => log.error({ err: error }, 'the store reported an error') });
-  const settings = { port: 0, host: '127.0.0.1', origins: ['*'], limits: 'off' as const, trustedProxies: 0, maxCount: MAX_COUNT };
+  const settings = {
+    port: 0,
+    host: '127.0.0.1',
+    allowedOrigins: ['*'],
+    rateLimits: 'off' as const,
+    trustedProxies: 0,
+    retentionMaxCount: MAX_COUNT,
+  };
   return createServer({ store, settings, log, ...FAST_TIMERS }).listen();
 }
 

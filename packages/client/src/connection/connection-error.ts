@@ -5,7 +5,7 @@ const ADVICE = {
   unreachable: 'Is the server running there?',
   websocket_failed: 'Proxies must pass WebSockets on.',
   tls_failed: 'Check the certificate, or set NODE_EXTRA_CA_CERTS.',
-  origin_not_allowed: 'Add this origin to ENGAWA_ORIGINS.',
+  origin_not_allowed: 'Add this origin to ENGAWA_ALLOWED_ORIGINS.',
   not_a_chat_server: 'Check the address and its path.',
 };
 

@@ -22,7 +22,7 @@ export interface TestServerOptions {
   /** Milliseconds after that in which they stay a member, unless another user joins under the name; a day by default. */
   absence?: number;
   /** Members from which on a room is large; 200 by default. */
-  largeRoom?: number;
+  largeRoomThreshold?: number;
 }
 
 /** A server in this process, with a store in memory, and connections with injected faults. */
@@ -56,12 +56,19 @@ export interface TestServer {
 const FAULT_INTERVAL_MS = 100;
 const RESTART_MS = 2_000;
 
-export function startTestServer({ seed = 1, nodes = 1, faults = {}, grace, absence, largeRoom }: TestServerOptions = {}): TestServer {
+export function startTestServer({
+  seed = 1,
+  nodes = 1,
+  faults = {},
+  grace,
+  absence,
+  largeRoomThreshold,
+}: TestServerOptions = {}): TestServer {
   const random = randomFrom(seed);
   const shared = new SharedStore();
   let currentFaults: Faults = { ...NO_FAULTS, ...faults };
   const environment = { faults: () => currentFaults, random };
-  const newNode = () => new TestNode({ shared, ...environment, grace, absence, largeRoom });
+  const newNode = () => new TestNode({ shared, ...environment, grace, absence, largeRoomThreshold });
   const testNodes = Array.from({ length: nodes }, newNode);
   let connections: MemoryConnection[] = [];
 

@@ -12,7 +12,7 @@ interface TestNodeOptions {
   random: Random;
   grace: number | undefined;
   absence: number | undefined;
-  largeRoom: number | undefined;
+  largeRoomThreshold: number | undefined;
 }
 
 /** Runs the real chat node, without a process and without sockets. */
@@ -21,11 +21,11 @@ export class TestNode implements Transport {
   readonly #peers = new Set<MemoryPeer>();
   #isAlive = true;
 
-  constructor({ shared, faults, random, grace: graceMs, absence: absenceMs, largeRoom = LIMITS.largeRoom }: TestNodeOptions) {
+  constructor({ shared, faults, random, grace: graceMs, absence: absenceMs, largeRoomThreshold = LIMITS.largeRoom }: TestNodeOptions) {
     const store = createNodeStore({ shared, faults, random, isAlive: () => this.#isAlive });
     this.node = new ChatNode({
       store,
-      limits: { ...LIMITS, largeRoom },
+      limits: { ...LIMITS, largeRoom: largeRoomThreshold },
       ...(graceMs !== undefined && { graceMs }),
       ...(absenceMs !== undefined && { absenceMs }),
     });

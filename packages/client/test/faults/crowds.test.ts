@@ -69,7 +69,7 @@ test('F21: a slow consumer receives everything later, in order, and is closed on
 
 async function startWatched(store: Store, options: Parameters<typeof startServer>[0]): Promise<RunningServer & { io: Server }> {
   const using = vi.spyOn(Server.prototype, 'use');
-  const running = await startServer({ store, limits: 'off', ...options });
+  const running = await startServer({ store, rateLimits: 'off', ...options });
   const io = using.mock.contexts[0] as Server;
   using.mockRestore();
   return { ...running, io };
@@ -83,7 +83,7 @@ test('F29: when hundreds of clients reconnect at once, most missed entries are r
     pages += 1;
     return rooms.readPage(...asked);
   };
-  const { url } = await startServer({ store: withOverrides(rooms, { readPage }), limits: 'off' });
+  const { url } = await startServer({ store: withOverrides(rooms, { readPage }), rateLimits: 'off' });
   const proxy = await startProxy(portOf(url));
   const scene = new ConsistencyChecker();
   const aya = await scene.addSdkActor('aya', url);

@@ -16,7 +16,7 @@ const kinds = [
 ] as const;
 
 test.each(kinds)('F1: a client that drops, %s, receives the missed entries once and in order, before newer ones', async (_, enter) => {
-  const { url, store } = await startServer({ store: await newDurableStore(), limits: 'off' });
+  const { url, store } = await startServer({ store: await newDurableStore(), rateLimits: 'off' });
   const proxy = await startProxy(portOf(url));
   const scene = new ConsistencyChecker();
   const aya = await scene.addSdkActor('aya', url);
@@ -41,7 +41,7 @@ test.each(kinds)('F1: a client that drops, %s, receives the missed entries once 
 });
 
 test('F1: a client that drops again and again, at any moment, has the whole room in the end', async () => {
-  const { url, store } = await startServer({ store: await newDurableStore(), limits: 'off' });
+  const { url, store } = await startServer({ store: await newDurableStore(), rateLimits: 'off' });
   const proxy = await startProxy(portOf(url));
   const scene = new ConsistencyChecker();
   const people = [
@@ -58,7 +58,7 @@ test('F1: a client that drops again and again, at any moment, has the whole room
 });
 
 test('F30: a page that crashes before it has stored its position receives some entries again, misses none, and sends nothing twice', async () => {
-  const { url, store } = await startServer({ store: await newDurableStore(), limits: 'off' });
+  const { url, store } = await startServer({ store: await newDurableStore(), rateLimits: 'off' });
   const proxy = await startProxy(portOf(url));
   const scene = new ConsistencyChecker();
   const disk = memoryStorage();
@@ -94,7 +94,7 @@ test('F30: a page that crashes before it has stored its position receives some e
 });
 
 test('F31: a network with delays and losses only takes longer', async () => {
-  const { url, store } = await startServer({ store: await newDurableStore(), limits: 'off' });
+  const { url, store } = await startServer({ store: await newDurableStore(), rateLimits: 'off' });
   const proxy = await startProxy(portOf(url));
   const scene = new ConsistencyChecker();
   proxy.delay(150, 30);
@@ -111,7 +111,7 @@ test('F31: a network with delays and losses only takes longer', async () => {
 });
 
 test('F31: a connection that goes dead without a close is detected and replaced', async () => {
-  const { url, store } = await startServer({ store: await newDurableStore(), limits: 'off', pingInterval: 300, pingTimeout: 300 });
+  const { url, store } = await startServer({ store: await newDurableStore(), rateLimits: 'off', pingInterval: 300, pingTimeout: 300 });
   const [wifi, mobile] = [await startProxy(portOf(url)), await startProxy(portOf(url))];
   // The client knows one address; its network decides what is behind it.
   const way = await startProxy(portOf(wifi.url));
@@ -137,7 +137,7 @@ test.each([
   ['stay if the server pings more often', 150, 0],
   ['reconnect and miss nothing if it does not', 60_000, 1],
 ])('F32: clients behind a proxy that cuts silent connections %s', async (_, pingInterval, drops) => {
-  const { url, store } = await startServer({ store: await newDurableStore(), limits: 'off', pingInterval });
+  const { url, store } = await startServer({ store: await newDurableStore(), rateLimits: 'off', pingInterval });
   const proxy = await startProxy(portOf(url));
   proxy.cutAfter({ idleMs: 500 });
   const scene = new ConsistencyChecker();

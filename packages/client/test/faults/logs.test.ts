@@ -10,7 +10,7 @@ import { describe, expect, test } from 'vitest';
 const portOf = (url: string) => ({ port: Number(new URL(url).port) });
 
 test('F27: a client that missed more than is retained receives a reset, the newest chats, and all later entries', async () => {
-  const { url, store } = await startServer({ store: await newDurableStore(), limits: 'off', trimIntervalMs: 50 });
+  const { url, store } = await startServer({ store: await newDurableStore(), rateLimits: 'off', trimIntervalMs: 50 });
   const proxy = await startProxy(portOf(url));
   const scene = new ConsistencyChecker();
   const aya = await scene.addSdkActor('aya', url);
@@ -49,7 +49,7 @@ test('F27: a client that missed more than is retained receives a reset, the newe
 
 describe.each(storeKinds)('on the %s store', (_, open) => {
   test('F34: an entry of an unknown kind takes its seq and harms no client: not by a broadcast, nor in a resume, nor in a page', async () => {
-    const { url, store } = await startServer({ store: await open(), limits: 'off' });
+    const { url, store } = await startServer({ store: await open(), rateLimits: 'off' });
     const proxy = await startProxy(portOf(url));
     const scene = new ConsistencyChecker();
     const aya = await scene.addSdkActor('aya', url);
@@ -114,7 +114,7 @@ async function poison(store: Store): Promise<void> {
 }
 
 test('F35: chats that were edited, deleted and reacted to during an absence are equal for returning and for new members', async () => {
-  const { url } = await startServer({ store: await newDurableStore(), limits: 'off' });
+  const { url } = await startServer({ store: await newDurableStore(), rateLimits: 'off' });
   const proxy = await startProxy(portOf(url));
   const scene = new ConsistencyChecker();
   const aya = await scene.addSdkActor('aya', url);

@@ -35,7 +35,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     const { url, store } = await startServer({
       store: await open({ clock: () => Math.round(now + performance.now() - began + ahead) }),
       graceMs: 2_000,
-      limits: 'off',
+      rateLimits: 'off',
     });
     vi.useFakeTimers({ toFake: ['Date'] });
     onTestFinished(() => void vi.useRealTimers());

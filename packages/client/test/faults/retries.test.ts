@@ -25,7 +25,7 @@ async function startBoth(rooms: Store, before: () => void = () => undefined) {
       if (isChat) outcomes.push(outcome);
       return outcome;
     };
-    return startServer({ store: withOverrides(store, { append }), limits: 'off', absenceMs: 0 });
+    return startServer({ store: withOverrides(store, { append }), rateLimits: 'off', absenceMs: 0 });
   };
   return { first: await start(rooms), second: await start(await storeForAnotherServer(rooms)), outcomes };
 }

@@ -99,8 +99,8 @@ test('F23: a frozen server whose guests the others have removed detects it when 
   const rooms = await newStore();
   const { store, freeze, thaw } = createFreezable(await storeForAnotherServer(rooms));
   const [zombie, other] = [
-    await startServer({ store, graceMs: 600, limits: 'off' }),
-    await startServer({ store: rooms, graceMs: 600, limits: 'off' }),
+    await startServer({ store, graceMs: 600, rateLimits: 'off' }),
+    await startServer({ store: rooms, graceMs: 600, rateLimits: 'off' }),
   ];
   const scene = new ConsistencyChecker();
   const people = [

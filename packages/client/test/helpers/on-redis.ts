@@ -12,7 +12,7 @@ export async function startNode(
   { grace: graceMs, ...options }: StoreOptions & { grace?: number } = {},
 ): Promise<RunningServer> {
   const { store } = await openStore(url, options);
-  return startServer({ store, limits: 'off', ...(graceMs !== undefined && { graceMs }) });
+  return startServer({ store, rateLimits: 'off', ...(graceMs !== undefined && { graceMs }) });
 }
 
 /** The store, for inspection. */

@@ -10,7 +10,7 @@ import { type FaultyProxy, startProxy } from '@engawa/testkit/proxies/faulty-pro
 const ROUNDS_PER_CHAPTER = 50;
 const ROOMS = 5;
 /** For every other chapter, from the first on: most of its joins are not broadcast. */
-const LARGE_ROOM = ['--large-room', '3'];
+const LARGE_ROOM = ['--large-room-threshold', '3'];
 /** They reconnect sooner than those of an application, to allow many rounds. */
 const GROUP = { sdk: 50, socketIo: 20, delays: { firstMs: 40, lastMs: 250, openMs: 3_000 } };
 /** Of a hundred rounds, this many begin with a server that is killed while it starts. */

@@ -22,8 +22,8 @@ export async function startTwoServers(seed: number): Promise<TwoServers> {
   if (!isOnRedis) return startServersWithFaults(seed);
   const store = await newStore();
   const [first, second] = [
-    await startServer({ store, limits: 'off' }),
-    await startServer({ store: await storeForAnotherServer(store), limits: 'off' }),
+    await startServer({ store, rateLimits: 'off' }),
+    await startServer({ store: await storeForAnotherServer(store), rateLimits: 'off' }),
   ];
   return { servers: [first, second], store };
 }
@@ -38,7 +38,7 @@ export async function startServersWithFaults(
   const start = async (which: number): Promise<[RunningServer, Notifications]> => {
     const notifications: Notifications = { seqs: [] };
     const store = createNodeStore({ shared, faults, random: randomFrom(seed + which), isAlive: () => true });
-    return [await startServer({ store: recordNotifications(store, notifications), limits: 'off' }), notifications];
+    return [await startServer({ store: recordNotifications(store, notifications), rateLimits: 'off' }), notifications];
   };
   const [[first, toFirst], [second, toSecond]] = [await start(0), await start(1)];
   return { servers: [first, second], notifications: [toFirst, toSecond], store: shared.primary };

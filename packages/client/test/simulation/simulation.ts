@@ -59,7 +59,7 @@ export async function simulate(seed: number, injectedBug: InjectedBug = {}): Pro
     faults: randomFaults(random),
     grace: GRACE_MS,
     absence: ABSENCE_CHOICES_MS[seed % ABSENCE_CHOICES_MS.length] as number,
-    ...(seed % 2 === 0 && { largeRoom: LARGE_ROOM }),
+    ...(seed % 2 === 0 && { largeRoomThreshold: LARGE_ROOM }),
   });
   const { lose } = server.faults;
   injectedBug.store?.(server.store);

@@ -104,5 +104,5 @@ function hostForUrl(host: string): string {
   return isIPv6(host) ? `[${host}]` : host;
 }
 
-const warningsOf = ({ limits }: Settings): string[] =>
-  limits === 'off' ? ['ENGAWA_LIMITS=off: any client can flood this server. For load tests only.'] : [];
+const warningsOf = ({ rateLimits }: Settings): string[] =>
+  rateLimits === 'off' ? ['ENGAWA_RATE_LIMITS=off: any client can flood this server. For load tests only.'] : [];

@@ -10,10 +10,10 @@ import { RateLimitedLog } from '../logging/rate-limited-log.ts';
 
 export function createStartupServer(settings: Settings, logger: Logger) {
   const log = RateLimitedLog.wrap(logger);
-  const { origins, path, trustedProxies, limitsExempt } = settings;
+  const { allowedOrigins, path, trustedProxies, limitsExempt } = settings;
   const { perAddress } = limitsFromSettings(settings);
   const readiness = () => ({ ready: false, lag: 0 });
-  const httpServer = createHttpServer({ origins, path, trustedProxies, limitsExempt, perAddress, log, readiness });
+  const httpServer = createHttpServer({ allowedOrigins, path, trustedProxies, limitsExempt, perAddress, log, readiness });
   return {
     async open(): Promise<void> {
       const { http } = httpServer;

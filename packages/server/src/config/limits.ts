@@ -17,10 +17,10 @@ import type { Settings } from './settings.ts';
 type PartialSettings = Partial<Settings>;
 
 export function limitsFromSettings(settings: PartialSettings): Limits {
-  const isOff = settings.limits === 'off';
+  const isOff = settings.rateLimits === 'off';
   return {
     ...LIMITS,
-    largeRoom: settings.largeRoom ?? LIMITS.largeRoom,
+    largeRoom: settings.largeRoomThreshold ?? LIMITS.largeRoom,
     retention: retentionFromSettings(settings),
     quotas: quotasFromSettings(settings),
     rates: isOff ? null : { ...LIMITS.rates, chats: ratePerSecond(settings.chatRate, LIMITS.rates.chats) },
@@ -29,13 +29,17 @@ export function limitsFromSettings(settings: PartialSettings): Limits {
 }
 
 /** The retention that applies to every room. */
-export const retentionFromSettings = ({ maxAge, maxCount, maxBytes }: PartialSettings): Retention => ({ maxAge, maxCount, maxBytes });
+export const retentionFromSettings = (settings: PartialSettings): Retention => ({
+  maxAge: settings.retentionMaxAge,
+  maxCount: settings.retentionMaxCount,
+  maxBytes: settings.retentionMaxBytes,
+});
 
 /** The quotas of stored data. */
 function quotasFromSettings(settings: PartialSettings): Quotas {
   const defaults = LIMITS.quotas;
   return {
-    roomsPerSession: countLimit(settings.quotaRoomsPerSession, settings.limits === 'off' ? 0 : defaults.roomsPerSession),
+    roomsPerSession: countLimit(settings.quotaRoomsPerSession, settings.rateLimits === 'off' ? 0 : defaults.roomsPerSession),
     rooms: countLimit(settings.quotaRooms, defaults.rooms),
     roomBytes: countLimit(settings.quotaRoomBytes, defaults.roomBytes),
     totalBytes: countLimit(settings.quotaTotalBytes, defaults.totalBytes),

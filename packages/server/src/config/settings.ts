@@ -70,7 +70,7 @@ const rateSchema = (defaultRate: RateLimit) => z.coerce.number().min(0).default(
 
 /** The table of all settings. The flag of a setting is its name in kebab case. */
 const settingTable = {
-  port: { variable: 'PORT', schema: z.coerce.number().int().min(0).max(65_535).default(3000), what: 'TCP port; 0 takes a free one' },
+  port: { variable: 'PORT', schema: z.coerce.number().int().min(0).max(65_535).default(3000), what: 'TCP port; 0: any free port' },
   host: { variable: 'ENGAWA_HOST', schema: z.string().default(''), what: 'address to listen on; empty: all addresses, over IPv4 and IPv6' },
   path: {
     variable: 'ENGAWA_PATH',
@@ -91,13 +91,13 @@ const settingTable = {
     schema: z.enum(['fast', 'replicated', 'fsync']).default('fast'),
     what: 'with Redis: when a write is acknowledged; the embedded store always uses fsync',
   },
-  mayEvict: {
-    variable: 'ENGAWA_MAY_EVICT',
+  allowEviction: {
+    variable: 'ENGAWA_ALLOW_EVICTION',
     schema: z.enum(['yes', 'no']).default('no'),
     what: 'yes: accept a Redis that evicts data when its memory is full',
   },
-  origins: {
-    variable: 'ENGAWA_ORIGINS',
+  allowedOrigins: {
+    variable: 'ENGAWA_ALLOWED_ORIGINS',
     schema: z
       .string()
       .default('*')
@@ -109,31 +109,31 @@ const settingTable = {
       ),
     what: 'origins whose pages may connect, separated by commas; * for all',
   },
-  limits: {
-    variable: 'ENGAWA_LIMITS',
+  rateLimits: {
+    variable: 'ENGAWA_RATE_LIMITS',
     schema: z.enum(['on', 'off']).default('on'),
-    what: 'off removes rate limits and limits per address, for load tests; quotas remain',
+    what: 'off: no rate limits, limits per address or rooms per session, for load tests only; other quotas remain',
   },
   chatRate: {
     variable: 'ENGAWA_CHAT_RATE',
     schema: rateSchema(rates.chats),
-    what: 'chats and edits a second of one author in one room, with a burst of twenty seconds; 0: no limit',
+    what: 'chats and edits per second of one author in one room, with a burst of twenty seconds; 0: no limit',
   },
   roomsPerAddress: {
     variable: 'ENGAWA_ROOMS_PER_ADDRESS',
     schema: z.coerce.number().int().min(0).default(LIMITS.perAddress.rooms.burst),
-    what: 'rooms that one network address may create at once, and then in a day; 0: no limit',
+    what: 'rooms that one network address may create at once, and per day after that; 0: no limit',
   },
   bytesPerAddress: {
     variable: 'ENGAWA_BYTES_PER_ADDRESS',
     schema: limitSchema(parseSize, { min: 1024 * 1024, form: 'a size of 1mb or more' }).default(LIMITS.perAddress.bytes.burst),
-    what: 'bytes that one network address may store at once, and then in an hour; 0: no limit',
+    what: 'bytes that one network address may store at once, and per hour after that; 0: no limit',
     show: formatSize,
   },
   quotaRoomsPerSession: {
     variable: 'ENGAWA_QUOTA_ROOMS_PER_SESSION',
     schema: z.coerce.number().int().min(0).optional(),
-    what: `rooms that one session may own; unset: ${LIMITS.quotas.roomsPerSession}, or no limit with --limits off; 0: no limit`,
+    what: `rooms that one session may own; unset: ${LIMITS.quotas.roomsPerSession}, or no limit with --rate-limits off; 0: no limit`,
   },
   quotaRooms: {
     variable: 'ENGAWA_QUOTA_ROOMS',
@@ -143,13 +143,13 @@ const settingTable = {
   quotaRoomBytes: {
     variable: 'ENGAWA_QUOTA_ROOM_BYTES',
     schema: limitSchema(parseSize, { min: 1, form: 'a size, as 1gb or 100mb' }).default(LIMITS.quotas.roomBytes),
-    what: 'bytes of text in one room, such as 1gb; beyond it chats are refused there; 0: no limit',
+    what: 'bytes of text in one room, such as 1gb; beyond this the room refuses chats; 0: no limit',
     show: formatSize,
   },
   quotaTotalBytes: {
     variable: 'ENGAWA_QUOTA_TOTAL_BYTES',
     schema: limitSchema(parseSize, { min: 1, form: 'a size, as 10gb' }),
-    what: `bytes in the store, such as 50gb; beyond it chats are refused; 0: no limit; unset: ${formatSize(LIMITS.quotas.totalBytes)}, or no limit with Redis`,
+    what: `bytes in the store, such as 50gb; beyond this the server refuses chats; 0: no limit; unset: ${formatSize(LIMITS.quotas.totalBytes)}, or no limit with Redis`,
     show: formatSize,
   },
   connectionsPerAddress: {
@@ -160,17 +160,17 @@ const settingTable = {
   connectionRatePerAddress: {
     variable: 'ENGAWA_CONNECTION_RATE_PER_ADDRESS',
     schema: rateSchema(perAddress.connects),
-    what: 'new connections a second of one address, with a burst of ten seconds; 0: no limit',
+    what: 'new connections per second of one address, with a burst of ten seconds; 0: no limit',
   },
   packetRatePerAddress: {
     variable: 'ENGAWA_PACKET_RATE_PER_ADDRESS',
     schema: rateSchema(perAddress.packets),
-    what: 'packets a second of one address, with a burst of ten seconds; 0: no limit',
+    what: 'packets per second of one address, with a burst of ten seconds; 0: no limit',
   },
   requestRatePerAddress: {
     variable: 'ENGAWA_REQUEST_RATE_PER_ADDRESS',
     schema: rateSchema(perAddress.requests),
-    what: 'HTTP requests a second of one address, with a burst of ten seconds; 0: no limit',
+    what: 'HTTP requests per second of one address, with a burst of ten seconds; 0: no limit',
   },
   socketsPerAddress: {
     variable: 'ENGAWA_SOCKETS_PER_ADDRESS',
@@ -180,12 +180,12 @@ const settingTable = {
   joinRatePerAddress: {
     variable: 'ENGAWA_JOIN_RATE_PER_ADDRESS',
     schema: rateSchema(perAddress.joins),
-    what: 'rooms created or joined a second from one address, with a burst of ten seconds; 0: no limit',
+    what: 'rooms created or joined per second from one address, with a burst of ten seconds; 0: no limit',
   },
   roomJoinRatePerAddress: {
     variable: 'ENGAWA_ROOM_JOIN_RATE_PER_ADDRESS',
     schema: rateSchema(perAddress.roomJoins),
-    what: 'joins a second of one room from one address, with a burst of a hundred seconds; 0: no limit',
+    what: 'joins per second of one room from one address, with a burst of a hundred seconds; 0: no limit',
   },
   roomNamesPerAddress: {
     variable: 'ENGAWA_ROOM_NAMES_PER_ADDRESS',
@@ -195,12 +195,12 @@ const settingTable = {
   seatsPerAddress: {
     variable: 'ENGAWA_SEATS_PER_ADDRESS',
     schema: countSchema(perAddress.seats),
-    what: 'rooms of all connections of one address, counted once for each connection; 0: no limit',
+    what: 'rooms of all connections of one address together, counted once for each connection; 0: no limit',
   },
   resumeRatePerAddress: {
     variable: 'ENGAWA_RESUME_RATE_PER_ADDRESS',
     schema: rateSchema(perAddress.resumes),
-    what: 'rooms resumed a second by clients of one address, with a burst of forty seconds; 0: no limit',
+    what: 'rooms resumed per second by clients of one address, with a burst of forty seconds; 0: no limit',
   },
   queuedBytesPerAddress: {
     variable: 'ENGAWA_QUEUED_BYTES_PER_ADDRESS',
@@ -219,29 +219,29 @@ const settingTable = {
     schema: networksSchema.default([]),
     what: 'networks without limits per address, such as 10.0.0.0/8,::1',
   },
-  largeRoom: {
-    variable: 'ENGAWA_LARGE_ROOM',
+  largeRoomThreshold: {
+    variable: 'ENGAWA_LARGE_ROOM_THRESHOLD',
     schema: z.coerce.number().int().min(1).default(LIMITS.largeRoom),
     what: 'rooms with at least this many members get aggregated presence, join/leave and typing updates',
   },
   trustedProxies: {
     variable: 'ENGAWA_TRUSTED_PROXIES',
     schema: proxiesSchema.default(0),
-    what: 'trusted reverse proxies (X-Forwarded-For, Forwarded): how many, or their networks, such as 10.0.0.0/8,::1',
+    what: 'trusted reverse proxies (X-Forwarded-For, Forwarded): their number, or their networks, such as 10.0.0.0/8,::1',
   },
-  maxAge: {
-    variable: 'ENGAWA_MAX_AGE',
+  retentionMaxAge: {
+    variable: 'ENGAWA_RETENTION_MAX_AGE',
     schema: amountSchema(parseDuration, { min: 60_000, form: 'a time of a minute or more, as 30d, 12h or 90m' }),
-    what: 'trim entries of any room that are older, such as 30d or 12h; unset: never',
+    what: 'trim entries of any room that are older than this, such as 30d or 12h; unset: never',
     show: formatDuration,
   },
-  maxCount: {
-    variable: 'ENGAWA_MAX_COUNT',
+  retentionMaxCount: {
+    variable: 'ENGAWA_RETENTION_MAX_COUNT',
     schema: z.coerce.number().int().min(1).optional(),
     what: 'trim each room to this many of its newest entries; unset: never',
   },
-  maxBytes: {
-    variable: 'ENGAWA_MAX_BYTES',
+  retentionMaxBytes: {
+    variable: 'ENGAWA_RETENTION_MAX_BYTES',
     schema: amountSchema(parseSize, { min: 1, form: 'a size, as 100mb or 64kb' }),
     what: 'trim each room to this many bytes of its newest text, such as 100mb; unset: never',
     show: formatSize,
@@ -258,7 +258,7 @@ const settingTable = {
       min: 0,
       form: 'a time of a minute or more, as 12h or 7d, or 0',
     }).default(ABSENCE_MS),
-    what: 'how long a guest stays a member after that, unless another one joins under the name; 0: not at all',
+    what: 'how long a guest stays a member after --grace, unless another member takes the name; 0: not at all',
     show: formatDuration,
   },
   emptyRooms: {
@@ -266,7 +266,7 @@ const settingTable = {
     schema: limitSchema(parseDuration, { min: 60_000, form: 'a time of a minute or more, as 1d or 12h' }).default(
       Number(DEFAULT_ROOM_LIFETIMES.emptyMs),
     ),
-    what: 'delete a room without members or chats after this time; 0: never',
+    what: 'delete a room without members that never had a chat after this time; 0: never',
     show: formatDuration,
   },
   unvisitedRooms: {
@@ -275,18 +275,18 @@ const settingTable = {
     what: 'delete any room without members, with all its chats, after this time; 0 or unset: never',
     show: formatDuration,
   },
-  maxWaiting: {
-    variable: 'ENGAWA_MAX_WAITING',
+  maxSendBuffer: {
+    variable: 'ENGAWA_MAX_SEND_BUFFER',
     schema: amountSchema(parseSize, { min: 16 * 1024, form: 'a size of 16kb or more, as 256kb or 1mb' }).default(
       DEFAULT_MAX_SEND_BUFFER_BYTES,
     ),
-    what: 'send buffer of one client in bytes; beyond it, the client is served from the logs, as fast as it reads',
+    what: 'bytes in the send buffer of one client, such as 256kb; beyond this the client receives its rooms from their logs, as fast as it reads',
     show: formatSize,
   },
   logLevel: {
-    variable: 'ENGAWA_LOG',
+    variable: 'ENGAWA_LOG_LEVEL',
     schema: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
-    what: 'lowest level of log lines',
+    what: 'lowest level of log lines: debug, info, warn, error or silent',
   },
 } as const;
 

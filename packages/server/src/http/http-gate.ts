@@ -31,7 +31,7 @@ interface Engine {
 export interface HttpGateOptions {
   limiters: AddressLimiterRegistry;
   ipResolver: ClientIpResolver;
-  origins: readonly string[];
+  allowedOrigins: readonly string[];
   /** Optional prefix of request paths, like `/chat`. */
   path?: string | undefined;
   log: RateLimitedLog;
@@ -64,7 +64,7 @@ class HttpGate {
 
   constructor(options: HttpGateOptions) {
     this.#options = options;
-    this.#check = createRequestCheck(options.origins);
+    this.#check = createRequestCheck(options.allowedOrigins);
   }
 
   connect(socket: Socket): void {

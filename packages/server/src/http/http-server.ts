@@ -15,7 +15,7 @@ const CHECK_INTERVAL_MS = 1_000;
 /** Longer than the keep-alive time of proxies: otherwise a proxy could send a request on a connection that is being closed. */
 const KEEP_ALIVE_MS = 65_000;
 
-interface HttpServerOptions extends Pick<HttpGateOptions, 'origins' | 'path' | 'log' | 'readiness' | 'chat'> {
+interface HttpServerOptions extends Pick<HttpGateOptions, 'allowedOrigins' | 'path' | 'log' | 'readiness' | 'chat'> {
   perAddress: AddressLimits;
   trustedProxies: TrustedProxies;
   /** Networks without limits per address. */

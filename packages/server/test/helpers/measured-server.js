@@ -7,7 +7,7 @@ const { store } = await openStore(String(folder), {});
 const { settings, ...others } = /** @type {Partial<import('@engawa/server').ServerOptions>} */ (JSON.parse(options));
 const server = createServer({
   store,
-  settings: { port: 0, host: '127.0.0.1', origins: ['*'], limits: 'on', trustedProxies: 0, ...settings },
+  settings: { port: 0, host: '127.0.0.1', allowedOrigins: ['*'], rateLimits: 'on', trustedProxies: 0, ...settings },
   log: pino({ level: 'silent' }),
   ...others,
 });

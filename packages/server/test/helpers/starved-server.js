@@ -6,7 +6,7 @@ const [folder = ''] = process.argv.slice(2);
 const { store } = await openStore(folder);
 const server = createServer({
   store,
-  settings: { port: 0, host: '127.0.0.1', origins: ['*'], limits: 'off', trustedProxies: 0 },
+  settings: { port: 0, host: '127.0.0.1', allowedOrigins: ['*'], rateLimits: 'off', trustedProxies: 0 },
   log: pino({ level: 'info' }, pino.destination({ fd: 1, sync: true })),
 });
 console.log(`listening on http://127.0.0.1:${await server.listen()}`);

@@ -66,7 +66,7 @@ const connectionAdvice: Record<ConnectionErrorCode, string> = {
   unreachable: 'サーバーが動いているか、アドレスが正しいか確かめてください。',
   websocket_failed: 'WebSocket が通らないため、ポーリングで接続します。',
   tls_failed: '証明書を確かめるか、その認証局を NODE_EXTRA_CA_CERTS に加えてください。',
-  origin_not_allowed: 'サーバーの ENGAWA_ORIGINS にこのオリジンを加えてください。',
+  origin_not_allowed: 'サーバーの ENGAWA_ALLOWED_ORIGINS にこのオリジンを加えてください。',
   not_a_chat_server: 'アドレスとそのパスを確かめてください。',
 };
 

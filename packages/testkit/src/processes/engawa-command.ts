@@ -16,7 +16,7 @@ export const runEngawaWithoutIpv6 = (...args: string[]) =>
   startProcess(['/usr/bin/python3', WITHOUT_IPV6, process.execPath, ENGAWA, ...args]);
 
 function startProcess([program = '', ...args]: string[]) {
-  const child = spawn(program, args, { env: { ...process.env, ENGAWA_LOG: 'silent' } });
+  const child = spawn(program, args, { env: { ...process.env, ENGAWA_LOG_LEVEL: 'silent' } });
   onTestFinished(() => void child.kill('SIGKILL'));
   let text = '';
   for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));

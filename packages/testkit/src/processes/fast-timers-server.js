@@ -6,7 +6,7 @@ const [where, options = '{ "pingInterval": 400, "pingTimeout": 400 }'] = process
 const { store } = await openStore(where, { durability: process.env.ENGAWA_DURABILITY });
 const server = createServer({
   store,
-  settings: { port: 0, host: '127.0.0.1', origins: ['*'], limits: 'off', trustedProxies: 0 },
+  settings: { port: 0, host: '127.0.0.1', allowedOrigins: ['*'], rateLimits: 'off', trustedProxies: 0 },
   log: pino({ level: 'silent' }),
   .../** @type {Partial<import('@engawa/server').ServerOptions>} */ (JSON.parse(options)),
 });

@@ -40,7 +40,12 @@ export class ServerProcess {
   constructor(storeLocation: string, options: ServerProcessOptions = {}) {
     const { durability, networkPlace } = options;
     const [program = '', ...args] = [...(networkPlace?.commandPrefix ?? []), process.execPath, ...argumentsOf(storeLocation, options)];
-    const env = { ...process.env, ENGAWA_LIMITS: 'off', ENGAWA_LOG: 'error', ...(durability && { ENGAWA_DURABILITY: durability }) };
+    const env = {
+      ...process.env,
+      ENGAWA_RATE_LIMITS: 'off',
+      ENGAWA_LOG_LEVEL: 'error',
+      ...(durability && { ENGAWA_DURABILITY: durability }),
+    };
     this.#child = spawn(program, args, { cwd: tmpdir(), env, stdio: ['ignore', 'pipe', 'pipe'] });
     onTestFinished(() => void this.#child.kill('SIGKILL'));
     this.exited = once(this.#child, 'exit') as ServerProcess['exited'];

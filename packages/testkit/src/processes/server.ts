@@ -43,7 +43,7 @@ export async function startServer({
   const store = existingStore ?? (await newStore());
   const server = createServer({
     store,
-    settings: { port: 0, host: '127.0.0.1', origins: ['*'], limits: 'on', trustedProxies: 0, ...settings },
+    settings: { port: 0, host: '127.0.0.1', allowedOrigins: ['*'], rateLimits: 'on', trustedProxies: 0, ...settings },
     log,
     ...(graceMs !== undefined && { graceMs }),
     ...(absenceMs !== undefined && { absenceMs }),

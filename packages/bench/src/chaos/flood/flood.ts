@@ -65,7 +65,9 @@ export const floodWith = (attack: Attack, options: FloodOptions): Promise<FloodR
   });
 
 function prepare(arrange: (context: AttackContext) => Promise<void>, folder: string): Promise<void> {
-  return withServerUnderTest({ folder, limits: 'off' }, ({ target }) => arrange(new AttackContext(target, new Budget(PREPARE_SECONDS))));
+  return withServerUnderTest({ folder, rateLimits: 'off' }, ({ target }) =>
+    arrange(new AttackContext(target, new Budget(PREPARE_SECONDS))),
+  );
 }
 
 interface Trial {

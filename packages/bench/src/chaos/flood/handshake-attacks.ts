@@ -71,7 +71,7 @@ export const handshakeAttacks: readonly Attack[] = [
     name: 'foreign-origins',
     what: 'Pages of other origins connect over both transports to a server with a list of origins.',
     groups: [1, 2],
-    args: ['--origins', ORIGIN],
+    args: ['--allowed-origins', ORIGIN],
     run: (context) =>
       context.repeat(20, async (loop, round) => {
         const origin = HOSTILE_ORIGINS[round % HOSTILE_ORIGINS.length] as string;

@@ -104,7 +104,7 @@ export const httpAttacks: readonly Attack[] = [
     name: 'jsonp-polling',
     what: 'A page of another origin uses script tags and form posts for polling, which CORS does not guard.',
     groups: [1, 12],
-    args: ['--origins', ORIGIN],
+    args: ['--allowed-origins', ORIGIN],
     run: (context) =>
       context.repeat(10, async () => {
         const { status, body } = await context.http({ path: `${POLLING}&j=0` });

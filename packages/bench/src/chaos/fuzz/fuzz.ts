@@ -9,7 +9,7 @@ import { runCase } from './run-case.ts';
 export interface FuzzOptions {
   folder: string;
   seed: number;
-  limits: 'on' | 'off';
+  rateLimits: 'on' | 'off';
   /** The run ends when one of these limits is reached. */
   packets: number;
   seconds: number;
@@ -34,7 +34,7 @@ const RECOVERY_MS = 90_000;
 
 export const fuzz = (options: FuzzOptions): Promise<FuzzReport> =>
   withTempFolder(options.folder, (folder) =>
-    withServerUnderTest({ folder, limits: options.limits }, async (server) => {
+    withServerUnderTest({ folder, rateLimits: options.rateLimits }, async (server) => {
       const bystanders = await Bystanders.join(server.target);
       try {
         return await new Fuzzer(server, bystanders, options).run();

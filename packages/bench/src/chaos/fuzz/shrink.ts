@@ -5,14 +5,14 @@ import type { FuzzOptions } from './fuzz.ts';
 import type { FuzzCase, Visit } from './fuzz-case.ts';
 import { runCase } from './run-case.ts';
 
-type Place = Pick<FuzzOptions, 'folder' | 'limits'>;
+type Place = Pick<FuzzOptions, 'folder' | 'rateLimits'>;
 
 const MAX_TRIALS = 60;
 
 /** The fault that a case causes alone on a new server; undefined if there is none. */
-export const faultOf = (each: FuzzCase, { folder, limits }: Place): Promise<string | undefined> =>
+export const faultOf = (each: FuzzCase, { folder, rateLimits }: Place): Promise<string | undefined> =>
   withTempFolder(folder, (data) =>
-    withServerUnderTest({ folder: data, limits }, async (server) => {
+    withServerUnderTest({ folder: data, rateLimits }, async (server) => {
       const { fault } = await runCase(server.target, each);
       const isHealthy = await server.isHealthy();
       return isHealthy ? (server.log.errors[0] ?? fault) : `the server has ended or hangs: ${server.log.tail}`;
