@@ -1,6 +1,7 @@
 // All subcommands of `engawa`: the server's, the terminal's and its own.
 import { type CliOptions, completionValues, defineSubcommand, type Subcommand, subcommands as terminal } from '@engawa/terminal';
 import { help } from './help.ts';
+import { findUnknownVariables } from './unknown-variables.ts';
 import { packageVersion } from './version.ts';
 
 const EXIT_DONE = { 0: 'done' };
@@ -25,7 +26,11 @@ const serverSubcommands: readonly Subcommand[] = [
     ],
     exitCodes: { ...EXIT_DONE, ...EXIT_FAILED },
     environment: { ENGAWA_CONFIG: 'the JSON file of settings' },
-    run: async (args) => (await import('@engawa/server')).serve(args, process.env),
+    run: async (args) => {
+      const { serve, settingVariables } = await import('@engawa/server');
+      warnOfUnknownVariables(settingVariables());
+      return serve(args, process.env);
+    },
   },
   {
     name: 'settings',
@@ -36,7 +41,11 @@ const serverSubcommands: readonly Subcommand[] = [
     examples: [['engawa settings', 'the settings that serve would use']],
     exitCodes: { ...EXIT_DONE, ...EXIT_FAILED },
     environment: { ENGAWA_CONFIG: 'the JSON file of settings' },
-    run: async (args) => (await import('@engawa/server')).printSettings(args, process.env),
+    run: async (args) => {
+      const { printSettings, settingVariables } = await import('@engawa/server');
+      warnOfUnknownVariables(settingVariables());
+      return printSettings(args, process.env);
+    },
   },
   {
     name: 'move',
@@ -150,6 +159,13 @@ export const subcommands: readonly Subcommand[] = [
   ...serverSubcommands.slice(1),
   ...ownSubcommands,
 ];
+
+/** A mistyped variable would otherwise have no effect without a notice. */
+function warnOfUnknownVariables(settingVariables: readonly string[]): void {
+  const known = [...settingVariables, ...subcommands.flatMap(({ environment }) => Object.keys(environment))];
+  for (const name of findUnknownVariables(process.env, known))
+    console.error(`WARNING: there is no setting ${name}. \`engawa settings\` prints the names of all settings.`);
+}
 
 function printLine(text: string): number {
   console.log(text);

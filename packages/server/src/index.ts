@@ -5,7 +5,7 @@ export { importData } from './cli/import.ts';
 export { move } from './cli/move.ts';
 export { printSettings, serve } from './cli/serve.ts';
 export { trim } from './cli/trim.ts';
-export { settingOptions } from './config/settings.ts';
+export { settingOptions, settingVariables } from './config/settings.ts';
 export type { Connection } from './connections/connection.ts';
 export type { Channel, Peer, Transport } from './connections/peer.ts';
 export { type EmbeddedStore, type MemoryStore, openEmbedded, openMemory, openStore, type StoreOptions } from './open-store.ts';

@@ -345,6 +345,9 @@ export function loadSettings(args: string[], env: NodeJS.ProcessEnv, optionTypes
 /** An empty variable counts as not set. */
 const nonEmpty = (text: string | undefined): string | undefined => (text === '' ? undefined : text);
 
+/** The environment variables of all settings. */
+export const settingVariables = (): string[] => settingNames.map((name) => settingTable[name].variable);
+
 /** The flags of `engawa serve`, for `--help` and shell completion. */
 export function settingOptions(): Record<string, { value: string; what: string }> {
   const flags = settingNames.map(
