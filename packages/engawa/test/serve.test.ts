@@ -94,7 +94,7 @@ test('disabled rate limits are announced with a warning', async () => {
 });
 
 test('an environment variable that is no setting is announced with a warning', async () => {
-  const variables = { ENGAWA_ORIGINS: '*', ENGAWA_HOST: '127.0.0.1', ENGAWA_NAME: 'aya', ENGAWA_SERVICE_HOST: '10.0.0.1' };
+  const variables = { ENGAWA_HOTS: '::', ENGAWA_HOST: '127.0.0.1', ENGAWA_NAME: 'aya', ENGAWA_SERVICE_HOST: '10.0.0.1' };
   for (const [name, value] of Object.entries(variables)) vi.stubEnv(name, value);
   onTestFinished(() => void vi.unstubAllEnvs());
   const server = await startEngawaServer(createTempFolder());
@@ -102,7 +102,7 @@ test('an environment variable that is no setting is announced with a warning', a
   expect(await settings.exit()).toBe(0);
   for (const { screen } of [server, settings]) {
     await until(() => screen().includes('WARNING: there is no setting'), 'it warns');
-    expect(screen().match(/^WARNING: there is no setting (\w+)/gm)).toEqual(['WARNING: there is no setting ENGAWA_ORIGINS']);
+    expect(screen().match(/^WARNING: there is no setting (\w+)/gm)).toEqual(['WARNING: there is no setting ENGAWA_HOTS']);
   }
 });
 

@@ -12,7 +12,7 @@ function settingsFile(content: unknown): string {
   return path;
 }
 
-test('without any word every setting has its default', () => {
+test('without flags, variables and file every setting has its default', () => {
   const { settings } = loadSettings([], {});
   expect(settings).toEqual({
     port: 3000,
@@ -59,25 +59,25 @@ test('without any word every setting has its default', () => {
   });
 });
 
-test('flags win over variables, variables over the file, the file over defaults', () => {
+test('flags override variables, variables override the file, the file overrides defaults', () => {
   const config = settingsFile({ port: 1, host: '::1', dataDir: 'from-file' });
   const { settings, sources } = loadSettings(['--config', config, '--port', '3'], { PORT: '2', ENGAWA_HOST: '127.0.0.1' });
   expect(settings).toMatchObject({ port: 3, host: '127.0.0.1', dataDir: 'from-file', logLevel: 'info' });
   expect(sources).toMatchObject({ port: 'flag', host: 'variable', dataDir: 'file', logLevel: 'default' });
 });
 
-test('an empty variable is none', () => {
+test('an empty variable counts as not set', () => {
   expect(loadSettings([], { PORT: '', ENGAWA_CONFIG: '' }).settings.port).toBe(3000);
 });
 
-test('origins are a list of whole origins', () => {
+test('allowed origins are a list of complete origins', () => {
   expect(loadSettings(['--allowed-origins', 'https://a.example, https://b.example:8443'], {}).settings.allowedOrigins).toEqual([
     'https://a.example',
     'https://b.example:8443',
   ]);
 });
 
-test('what is kept is said in units of time and of size', () => {
+test('retention accepts units of time and size', () => {
   const config = settingsFile({ retentionMaxAge: '36h', retentionMaxCount: 5_000, retentionMaxBytes: 2_000_000 });
   const { settings } = loadSettings(['--config', config], {});
   expect(settings).toMatchObject({ retentionMaxAge: 129_600_000, retentionMaxCount: 5_000, retentionMaxBytes: 2_000_000 });
@@ -94,17 +94,17 @@ test.each([
   ['90m', 5_400_000],
   ['12h', 43_200_000],
   ['1d', 86_400_000],
-])('a time of %s is %i milliseconds', (text, milliseconds) => {
+])('a duration of %s is %i milliseconds', (text, milliseconds) => {
   expect(loadSettings(['--retention-max-age', text], {}).settings.retentionMaxAge).toBe(milliseconds);
 });
 
-test('how long rooms stay that nobody is in is said in units of time, and 0 is for ever', () => {
+test('the lifetimes of rooms without members accept units of time, and 0 means no limit', () => {
   expect(lifetimesFromSettings(loadSettings([], {}).settings)).toEqual({ emptyMs: 86_400_000, unvisitedMs: null });
   const { settings } = loadSettings(['--empty-rooms', '0'], { ENGAWA_UNVISITED_ROOMS: '365d' });
   expect(lifetimesFromSettings(settings)).toEqual({ emptyMs: null, unvisitedMs: 365 * 86_400_000 });
 });
 
-test('quotas are said in sizes and numbers, and 0 lifts one', () => {
+test('quotas accept sizes and numbers, and 0 removes one', () => {
   const { settings } = loadSettings(['--quota-room-bytes', '0', '--quota-total-bytes', '50gb', '--quota-rooms', '0'], {
     ENGAWA_BYTES_PER_ADDRESS: '0',
     ENGAWA_QUOTA_ROOMS_PER_SESSION: '7',
@@ -116,7 +116,7 @@ test('quotas are said in sizes and numbers, and 0 lifts one', () => {
   expect(limitsFromSettings({ quotaTotalBytes: 0 }).quotas.totalBytes).toBe(null);
 });
 
-test('without a word the limits are those of the protocol', () => {
+test('by default the limits are those of the protocol', () => {
   expect(limitsFromSettings(loadSettings([], {}).settings)).toMatchObject({
     perAddress: LIMITS.perAddress,
     rates: LIMITS.rates,
@@ -124,7 +124,7 @@ test('without a word the limits are those of the protocol', () => {
   });
 });
 
-test('limits per address are set one by one, and 0 lifts one alone', () => {
+test('limits per address are set one by one, and 0 removes only that one', () => {
   const flags = ['--connections-per-address', '0', '--connection-rate-per-address', '50', '--sockets-per-address', '1000'];
   const { settings } = loadSettings(flags, { ENGAWA_REQUEST_RATE_PER_ADDRESS: '0', ENGAWA_PACKET_RATE_PER_ADDRESS: '0.05' });
   expect(limitsFromSettings(settings).perAddress).toEqual({
@@ -137,14 +137,14 @@ test('limits per address are set one by one, and 0 lifts one alone', () => {
   });
 });
 
-test('how fast an author may talk is set, and 0 lifts it alone', () => {
+test('the chat rate of an author is set, and 0 removes only that limit', () => {
   const chatsOf = (flag: string) => limitsFromSettings(loadSettings(['--chat-rate', flag], {}).settings).rates;
   expect(chatsOf('50')).toEqual({ ...LIMITS.rates, chats: { burst: 1_000, perSecond: 50 } });
   expect(chatsOf('0')).toEqual({ ...LIMITS.rates, chats: null });
   expect(limitsFromSettings({ rateLimits: 'off', chatRate: 5 }).rates).toBeNull();
 });
 
-test('limits that are off are lifted all together, with the rates and the rooms per session, but not the other quotas', () => {
+test('rate limits off removes rates, limits per address and rooms per session, but not the other quotas', () => {
   const { perAddress, rates, quotas } = limitsFromSettings({ rateLimits: 'off', connectionsPerAddress: 5 });
   expect(Object.values(perAddress).filter((limit) => limit !== null)).toEqual([]);
   expect([rates, quotas]).toEqual([null, { ...LIMITS.quotas, roomsPerSession: null }]);
@@ -163,13 +163,13 @@ test.each([
   );
 });
 
-test('trusted proxies in the file are a number or a text', () => {
+test('trusted proxies in the file are a number or a string', () => {
   for (const trustedProxies of [1, '1']) {
     expect(loadSettings(['--config', settingsFile({ trustedProxies })], {}).settings.trustedProxies).toBe(1);
   }
 });
 
-test('networks that are exempt are a list', () => {
+test('exempt networks are a list', () => {
   const { settings } = loadSettings(['--limits-exempt', '10.0.0.0/8,::1'], {});
   expect(settings.limitsExempt).toEqual(['10.0.0.0/8', '::1']);
 });
@@ -222,16 +222,16 @@ test.each([
   [[], { ENGAWA_RATE_LIMITS: 'maybe' }, 'ENGAWA_RATE_LIMITS'],
   [['--prot', '1'], {}, '--prot'],
   [['--config', 'nowhere.json'], {}, 'nowhere.json'],
-])('%j %j is refused by name: %s', (args, env, named) => {
+])('the error for %j %j names %s', (args, env, named) => {
   expect(() => loadSettings(args, env)).toThrow(SettingsError);
   expect(() => loadSettings(args, env)).toThrow(named);
 });
 
-test.each([['{'], [{ prot: 1 }], [[]]])('a file that says %j is refused', (content) => {
+test.each([['{'], [{ prot: 1 }], [[]]])('a file with %j is refused', (content) => {
   expect(() => loadSettings(['--config', settingsFile(content)], {})).toThrow(SettingsError);
 });
 
-test('the settings in force are printed with where they came from', () => {
+test('the settings in force are printed with their sources', () => {
   const lines = describeSettings(loadSettings(['--port', '81'], { ENGAWA_LOG_LEVEL: 'warn' })).split('\n');
   expect(lines).toHaveLength(41);
   expect(lines[0]).toMatch(/^--port +PORT +81 +flag +TCP port/);
