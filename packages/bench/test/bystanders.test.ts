@@ -7,7 +7,7 @@ import { withServerUnderTest } from '#chaos/server-under-test.js';
 import { SocketIoClient } from '#generator/socketio-client.js';
 import { withTempFolder } from '#processes/child-processes.js';
 
-test('a log of many pages has all that they sent, and one that lacks something is found out', { timeout: 60_000 }, () =>
+test('a log of many pages contains all chats of the bystanders, and a missing chat is detected', { timeout: 60_000 }, () =>
   withTempFolder(tmpdir(), (folder) =>
     withServerUnderTest({ folder }, async ({ target }) => {
       const bystanders = await Bystanders.join(target);

@@ -23,7 +23,7 @@ test.each(['off', 'on'] as const)(
   },
 );
 
-test('the same seed and number make the same case, and others another one', () => {
+test('the same seed and number give the same case, and others another one', () => {
   expect(makeCase(1, 7)).toEqual(makeCase(1, 7));
   expect(makeCase(1, 7)).not.toEqual(makeCase(1, 8));
   expect(makeCase(1, 7)).not.toEqual(makeCase(2, 7));
@@ -39,7 +39,7 @@ test('cases have all transports, and most of their packets must be answered', ()
   expect(owed).toBeLessThan(0.95);
 });
 
-describe('a server that must not do what it does is found out', () => {
+describe('a server with a forbidden behavior is detected', () => {
   /** A Socket.IO server that handles events as given. */
   async function startBroken(
     handle: (event: string, acknowledge: (answer: object) => void) => void,
@@ -67,7 +67,7 @@ describe('a server that must not do what it does is found out', () => {
     expect(await faultsOf(await startBroken(() => undefined))).not.toEqual([]);
   });
 
-  test('when it forgets one kind of request', async () => {
+  test('when it ignores one kind of request', async () => {
     const target = await startBroken((event, acknowledge) => event !== 'mark:read' && acknowledge({ ok: true }));
     expect((await faultsOf(target))[0]).toContain('requests were not answered');
   });

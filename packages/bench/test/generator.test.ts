@@ -138,7 +138,7 @@ test('senders and readers of a room use the servers that the group names, and on
   );
 });
 
-test.each(['resume:rooms', 'session recovery'] as const)('members that come back by %s receive what they missed', async (how) => {
+test.each(['resume:rooms', 'session recovery'] as const)('members that reconnect by %s receive what they missed', async (how) => {
   await withStorage(ENGAWA, tmpdir(), async (storage) => {
     const first = await start(ENGAWA, storage);
     const author = await connectTo(first.url, { auth: { session: 'author'.padEnd(32, '-') } });

@@ -36,7 +36,7 @@ test('the last percentile is the greatest value itself', () => {
   );
 });
 
-test('parts that were counted apart are as if counted together', () => {
+test('parts that were counted separately are merged as if counted together', () => {
   fc.assert(
     fc.property(values, values, (some, others) => {
       const together = histogramOf([...some, ...others]);
@@ -47,14 +47,14 @@ test('parts that were counted apart are as if counted together', () => {
   );
 });
 
-test('what never came is later than all that did', () => {
+test('samples that never arrived are later than all that did', () => {
   const histogram = histogramOf([1, 2, 3]);
   expect(histogram.percentile(0.5, 6)).toBe(3);
   expect(histogram.percentile(0.51, 6)).toBe(Number.POSITIVE_INFINITY);
   expect(new Histogram().percentile(0.5, 1)).toBe(Number.POSITIVE_INFINITY);
 });
 
-test('nothing has no percentile, what is below zero counts as zero, and what is beyond the end as the end', () => {
+test('an empty histogram has no percentile, negative values count as zero, and values beyond the end as the end', () => {
   expect(new Histogram().percentile(0.99)).toBeNaN();
   expect(new Histogram().max).toBeNaN();
   expect(histogramOf([-5]).percentile(1)).toBe(0);

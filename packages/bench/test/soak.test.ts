@@ -9,7 +9,7 @@ import { runSoak } from '#soak/soak.js';
 const CYCLES = 6;
 const MEBI = 2 ** 20;
 
-test('a server does not grow with the number of visits', async () => {
+test('a server does not grow with the number of connections it has served', async () => {
   const samples = await runSoak({ folder: tmpdir(), cycles: CYCLES, cycleMs: 800, onSample: () => undefined });
   expect(samples).toHaveLength(CYCLES);
   expect(samples.at(-1)!.visits).toBeGreaterThan(4 * CHURN_ACTIONS.length);
@@ -32,7 +32,7 @@ const sample = (number: number, grown: Partial<Sample> = {}): Sample => ({
 const samplesOf = (grown: (number: number) => Partial<Sample>): Sample[] =>
   Array.from({ length: 24 }, (_, number) => sample(number, grown(number)));
 
-test('figures that are level, or grew at the beginning only, have not grown', () => {
+test('figures that are level, or grew at the beginning only, count as stable', () => {
   expect(detectLeaks(samplesOf(() => ({})))).toEqual([]);
   expect(detectLeaks(samplesOf((number) => ({ heap: (number < 8 ? 15 + number : 23) * MEBI })))).toEqual([]);
 });
@@ -45,7 +45,7 @@ test.each<[string, (number: number) => Partial<Sample>]>([
   ['FSReqCallback', (number) => ({ resources: { FSReqCallback: number } })],
   ['sockets', (number) => ({ live: { sockets: 20 + number } })],
   ['listeners', (number) => ({ listeners: 8 + number })],
-])('%s that grows is found', (name, grown) => {
+])('%s that grows is detected', (name, grown) => {
   expect(detectLeaks(samplesOf(grown))).toEqual([expect.stringContaining(name)]);
 });
 

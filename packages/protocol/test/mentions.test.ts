@@ -23,7 +23,7 @@ test.each([
   expect(mentions(text, name)).toBe(wanted);
 });
 
-test('any name can be looked for in any text', () => {
+test('any name can be searched for in any text', () => {
   fc.assert(
     fc.property(fc.string({ unit: 'binary', minLength: 1 }), fc.string({ unit: 'binary' }), (name, text) => {
       expect(typeof mentions(text, name)).toBe('boolean');

@@ -11,7 +11,7 @@ const limit = fc.record({ codePoints: fc.nat(200), bytes: fc.nat(800) });
 
 const jsonBytes = (value: string): number => Buffer.byteLength(JSON.stringify(value)) - 2;
 
-test('the fitting part of a text is the longest that has so many code points, and so many bytes as JSON', () => {
+test('the fitting part of a text is the longest within the code points, and the bytes as JSON', () => {
   fc.assert(
     fc.property(text, limit, (value, { codePoints, bytes }) => {
       const end = fittingLength(value, { codePoints, bytes });

@@ -93,7 +93,7 @@ const honest = [
   '5 000 €',
 ];
 
-test.each(honest)('%j is a name and a room like any other', (name) => {
+test.each(honest)('%j is an ordinary name and room id', (name) => {
   for (const schema of [newUsername, newRoomId]) expect(schema.parse(name)).toBe(name.normalize('NFC'));
 });
 
@@ -148,7 +148,7 @@ const hidden: [what: string, text: string][] = [
 ];
 
 describe.each(hidden)('%s', (_, text) => {
-  test('is in no new name and in no new room', () => {
+  test('is not allowed in a new name or room id', () => {
     for (const schema of [newUsername, newRoomId]) expect(schema.safeParse(text).success).toBe(false);
   });
 });
@@ -160,11 +160,11 @@ test.each(['ay\u200ba', 'aya\u2800', 'aya\ue000', '\u0301aya', 'aya\ufe0f'])(
   },
 );
 
-test('four marks are no heap', () => {
+test('four combining marks are allowed', () => {
   expect(newUsername.safeParse('aya\u0323\u0336\u0307\u0315').success).toBe(true);
 });
 
-test('an emoji that is newer than this server is a name and a reaction', () => {
+test('an emoji that is newer than this server is valid as a name and a reaction', () => {
   const reserved = '\u{1faff}';
   expect(reserved).toMatch(/\p{Extended_Pictographic}/u);
   for (const schema of [newUsername, reaction]) expect(schema.safeParse(reserved).success).toBe(true);
@@ -190,11 +190,11 @@ const blank: [what: string, text: string][] = [
   ['a frame full of spaces', ' '.repeat(LIMITS.textCodePoints)],
 ];
 
-test.each(blank)('%s is no chat, no edit, no reaction and no name', (_, text) => {
+test.each(blank)('%s is not valid as a chat, an edit, a reaction or a name', (_, text) => {
   for (const schema of [message, edit, reaction, newUsername, newRoomId]) expect(schema.safeParse(text).success).toBe(false);
 });
 
-test.each(['.', ' x', '\u200bx', '\u2800\n!', '\u0301', '\ue000', ...honest])('%j is a chat', (text) => {
+test.each(['.', ' x', '\u200bx', '\u2800\n!', '\u0301', '\ue000', ...honest])('%j is a valid chat', (text) => {
   for (const schema of [message, edit]) expect(schema.parse(text)).toBe(text);
 });
 
@@ -216,7 +216,7 @@ const reactions = [
   '/',
 ];
 
-test.each(reactions)('%j is a reaction', (text) => {
+test.each(reactions)('%j is a valid reaction', (text) => {
   expect(reaction.parse(text)).toBe(text.normalize('NFC'));
 });
 
@@ -233,10 +233,10 @@ test.each([
   ['a chain of pictures of 10 KB', Array.from({ length: 1_000 }, () => '👩').join('\u200d')],
   ['10,000 marks', `a${'\u0301'.repeat(10_000)}`],
   ['half of a character', '\ud83d'],
-])('%s is no reaction', (_, text) => {
+])('%s is not a valid reaction', (_, text) => {
   expect(reaction.safeParse(text).success).toBe(false);
 });
 
-test('what is hidden in a name is hidden in a reaction', () => {
+test('characters that are hidden in a name are hidden in a reaction', () => {
   for (const [what, text] of hidden) expect(reaction.safeParse(text).success, what).toBe(false);
 });

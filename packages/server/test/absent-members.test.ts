@@ -1,4 +1,4 @@
-/** Members whose connection is gone for longer than the grace: nobody is told that they leave, unless somebody wants the name. */
+/** Members who are absent for longer than the grace period leave without a broadcast, unless another client requests the name. */
 import type { Store } from '@engawa/server';
 import { collectEvents, connect, requestError, requestOk, startServer, until, withOverrides } from '@engawa/testkit/processes/server';
 import { storeKinds } from '@engawa/testkit/stores';
@@ -29,7 +29,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     const presences = collectEvents(aya, 'update:presence:success');
     const joined = collectEvents(aya, 'add:member:success');
     const { session, epoch, seq, lastId } = await requestOk(ben, 'add:member', { roomId, username: name });
-    await until(() => joined.length === 1, 'it is told');
+    await until(() => joined.length === 1, 'the entry is broadcast');
     const comings = [collectEvents(aya, 'add:member:success'), collectEvents(aya, 'remove:member:success')];
     drop(ben);
     await until(() => presences.at(-1)?.presence === 'offline', 'it is seen that they are gone');
@@ -37,7 +37,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     return { url, store, aya, session, presences, comings, held: { roomId, username: name, epoch, seq, id: lastId } };
   }
 
-  test('who naps is offline, and then back, and neither leaves nor joins', async () => {
+  test('a member who drops and comes back is offline in between, and neither leaves nor joins', async () => {
     const { url, store, aya, session, presences, comings, held } = await startNap();
     expect(await memberNamed(aya, 'ben')).toMatchObject({ presence: 'offline' });
     await requestOk(aya, 'create:chat', { roomId, username: 'aya', message: 'sleep well' });
@@ -55,7 +55,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     await requestOk(back, 'create:chat', { roomId, username: 'ben', message: 'still me' });
   });
 
-  test.each(['ben', 'BEN', 'bеn'])('when somebody else joins as %s they leave in the same moment', async (username) => {
+  test.each(['ben', 'BEN', 'bеn'])('an absent member leaves at the moment at which another client joins as %s', async (username) => {
     const { url, store, aya, session, comings, held } = await startNap();
     const other = await connect(url);
     await requestOk(other, 'add:member', { roomId, username });
@@ -64,7 +64,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
       ['add:member', username],
     ];
     expect(await entriesAfter(store, held.seq)).toEqual(entries);
-    await until(() => comings.every(({ length }) => length === 1), 'the room hears both');
+    await until(() => comings.every(({ length }) => length === 1), 'the room receives both');
     expect(await leaseOf(store, username)).toBe('held');
     expect((await requestOk(aya, 'list:members', { roomId })).members.map((member) => member.username)).toEqual(['aya', username]);
     const back = await connect(url, { auth: { session } });
@@ -77,7 +77,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     );
   });
 
-  test('who comes back in the moment in which another wants the name keeps it', async () => {
+  test('a member who resumes while another client requests the name keeps it', async () => {
     let comesBack: (() => Promise<unknown>) | undefined;
     const wrap = (inner: Store): Store =>
       withOverrides(inner, {
@@ -96,13 +96,13 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     await requestOk(back, 'create:chat', { roomId, username: 'ben', message: 'mine' });
   });
 
-  test('who is away for too long leaves', async () => {
+  test('a member who is away for too long leaves', async () => {
     const { store, comings, held } = await startNap({ absence: 1_000 });
-    await until(() => comings[1]?.length === 1, 'the room hears it');
+    await until(() => comings[1]?.length === 1, 'the room receives it');
     expect(await entriesAfter(store, held.seq)).toEqual([['remove:member', 'ben', 'timed_out']]);
   });
 
-  test('who was set aside by another node in the moment in which this one looked stays', async () => {
+  test('a member leaves whom another node marked absent while this node still considered them present', async () => {
     const seen: { room: string; key: string }[] = [];
     let looks = 0;
     const wrap = (inner: Store): Store =>
@@ -120,7 +120,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     expect(await leaseOf(store, 'ben')).toBe('expired');
   });
 
-  test('the owner may remove who is away', async () => {
+  test('the owner may remove an absent member', async () => {
     const { url, aya, session, held } = await startNap();
     await requestOk(aya, 'remove:member', { roomId, username: 'ben' });
     const back = await connect(url, { auth: { session } });
@@ -128,7 +128,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     expect(rooms).toMatchObject([{ outcome: 'refused', error: { code: 'removed' } }]);
   });
 
-  test('of a node that was killed nobody leaves either, and it is seen that they are gone', async () => {
+  test('members of a killed node do not leave, and are shown as offline', async () => {
     const { url, store } = await startServer({ store: await open(), graceMs: GRACE, absenceMs: HOUR });
     const aya = await connect(url);
     const { epoch, seq } = await requestOk(aya, 'create:room', { roomId, username: 'aya' });
@@ -149,7 +149,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     await requestOk(await connect(url), 'add:member', { roomId, username: 'ghost' });
   });
 
-  test('where the absent would make a room large they leave after the grace', async () => {
+  test('absent members leave after the grace period where they would make the room large', async () => {
     const { url, store } = await startServer({ store: await open(), graceMs: GRACE, absenceMs: HOUR, largeRoomThreshold: 8 });
     const aya = await connect(url);
     const { seq } = await requestOk(aya, 'create:room', { roomId, username: 'aya' });
@@ -160,7 +160,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
       if (username === 'cho') await until(async () => (await leaseOf(store, 'cho')) === 'expired', 'she is absent');
     }
     const leaves = async () => (await entriesAfter(store, seq)).filter(([kind]) => kind === 'remove:member').length;
-    await until(async () => (await leaves()) > 0, 'somebody leaves');
+    await until(async () => (await leaves()) > 0, 'a member leaves');
     await new Promise((resolve) => setTimeout(resolve, 3 * GRACE));
     const { members, count } = await requestOk(aya, 'list:members', { roomId });
     expect(count).toBe(members.length);

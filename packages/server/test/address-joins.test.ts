@@ -25,7 +25,7 @@ async function crowd(url: string, connections: number, headers = ATTACKER_HEADER
   return Promise.all(upTo(connections).map(() => connect(url, { extraHeaders: headers })));
 }
 
-test('one address cannot make somebody else’s room large, however many connections and names it has', async () => {
+test('one address cannot make the room of another owner large, whatever its number of connections and names', async () => {
   const { url, aya, store, expectUnharmed } = await startWithBystanders();
   const sockets = await crowd(url, 46);
   const names = 912;
@@ -43,7 +43,7 @@ test('one address cannot make somebody else’s room large, however many connect
   await expectUnharmed();
 });
 
-test('fifty people of an office come into one room at once, and again after all of them have dropped', async () => {
+test('fifty members of one office join a room at once, and again after all of them have dropped', async () => {
   const { url, io } = await startWithBystanders();
   const neighbours = io.engine.clientsCount;
   const sockets = await crowd(url, perAddress.connections);
@@ -51,7 +51,7 @@ test('fifty people of an office come into one room at once, and again after all 
   const joined = await Promise.all(sockets.map(join));
   expect(tally(joined)).toEqual({ ok: perAddress.connections });
   for (const socket of sockets) socket.disconnect();
-  await until(() => io.engine.clientsCount === neighbours, 'their connections are gone');
+  await until(() => io.engine.clientsCount === neighbours, 'their connections have ended');
   const again = await Promise.all(
     joined.map((answer) => connect(url, { extraHeaders: ATTACKER_HEADERS, auth: { session: answer.ok ? answer.session : '' } })),
   );
@@ -60,7 +60,7 @@ test('fifty people of an office come into one room at once, and again after all 
   for (const _round of upTo(3)) expect(tally(await Promise.all(again.map(join)))).toEqual({ ok: perAddress.connections });
 });
 
-test('the names that an address has in a room are counted while they are there, and those who leave make room', async () => {
+test('the names of an address in a room count while they are connected, and members who leave free theirs', async () => {
   const { url } = await startWithBystanders({ rateLimits: 'on' });
   const most = perAddress.membersPerRoom;
   const sockets = await crowd(url, 9);
@@ -74,7 +74,7 @@ test('the names that an address has in a room are counted while they are there, 
   await until(async () => (await sendRequest(sockets[2]!, 'add:member', nameOf(most + 1))).ok, 'there is room');
 });
 
-test('so are those that are come back to, whichever way', async () => {
+test('names that return by session recovery or resume count too', async () => {
   const store = await newStore();
   const before = await startServer({ store, rateLimits: 'off' });
   const raw = await connectRaw(await openRawWebSocket(before.url));
@@ -109,8 +109,8 @@ test('one connection has a hundred names in a room at most, also where addresses
   await requestOk(socket, 'create:room', { roomId: 'other', username: 'one more' });
 });
 
-describe('the budgets of an address', () => {
-  test('joins of all rooms together have a rate, and those of each room', () => {
+describe('join budgets of an address', () => {
+  test('joins of all rooms together have a rate, and joins of each room have one', () => {
     const address = new AddressBudgets(perAddress);
     const joinsOf = (roomId: (each: number) => string): number => {
       let joined = 0;
@@ -128,12 +128,12 @@ describe('the budgets of an address', () => {
     expect(inOne + elsewhere).toBeLessThanOrEqual(perAddress.joins.burst + 5);
   });
 
-  test('an office that opens ten rooms each in the same moment is let in', () => {
+  test('an office that opens ten rooms each at the same moment is admitted', () => {
     const address = new AddressBudgets(perAddress);
     for (const person of upTo(perAddress.connections)) for (const room of upTo(10)) address.takeJoinToken(`room ${(person + room) % 30}`);
   });
 
-  test('its connections are in so many rooms at most', () => {
+  test('the connections of an address are in a limited number of rooms', () => {
     const address = new AddressBudgets(perAddress);
     for (const each of upTo(perAddress.seats)) {
       address.requireRoomLimit(1);
@@ -147,7 +147,7 @@ describe('the budgets of an address', () => {
     expect(address.nameCount('room 0')).toBe(0);
   });
 
-  test('what is lifted is not counted', () => {
+  test('limits that are lifted are not counted', () => {
     const lifted = Object.fromEntries(Object.keys(perAddress).map((name) => [name, null])) as unknown as typeof perAddress;
     const address = new AddressBudgets(lifted);
     for (const each of upTo(10 * rates.joins.burst)) {

@@ -1,4 +1,4 @@
-/** One network address with all that it may have at once: connections, rooms, questions, answers, and nobody who reads. */
+/** One network address that uses all of its limits at once: connections, rooms, requests, answers, and no client that reads. */
 import { fork } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
@@ -83,7 +83,9 @@ const longest = (time: number) =>
     return { roomId: `${time} ${room} ${name}`, username: name, epoch: name, id: name, seq: 1 };
   });
 
-test('one address with all of its limits used takes less than 128 MiB, and gives it back', { timeout: 120_000 }, async () => {
+test('an address that uses all of its limits takes less than 128 MiB, and the memory is freed afterwards', {
+  timeout: 120_000,
+}, async () => {
   const folder = createTempFolder();
   const first = upTo(perAddress.connections).map((each) => `session-${each}`.padEnd(32, '-'));
   // Each lets one more of its session in beyond the limit.
@@ -120,7 +122,7 @@ test('one address with all of its limits used takes less than 128 MiB, and gives
     'no more answers are made',
     60_000,
   );
-  // What they are told, and as much as may wait to be begun.
+  // Their answers, and as many requests as may be queued.
   for (const time of upTo(20))
     await askAll([talker], 50 + time, () => ['create:chat', { roomId: 'hall', username: 'name 0', message: LONG }]);
   for (const time of upTo(10)) await askAll(sleepers, 100 + time, () => ['resume:rooms', { rooms: longest(time) }]);

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { AdmissionQueue } from '#limits/admission-queue.js';
 
-test('a crowd passes in its order, and others come between', async () => {
+test('queued clients are admitted in order, and other work runs in between', async () => {
   const turnstile = new AdmissionQueue();
   const passed: number[] = [];
   let turns = 0;
@@ -15,7 +15,7 @@ test('a crowd passes in its order, and others come between', async () => {
   expect(turns).toBeGreaterThan(5);
 });
 
-test('who comes alone passes at once', async () => {
+test('a single client is admitted at once', async () => {
   const turnstile = new AdmissionQueue();
   await turnstile.waitForTurn();
   await turnstile.waitForTurn();

@@ -13,7 +13,7 @@ const { connections, connects } = LIMITS.perAddress;
 const allOf = <Result>(count: number, make: () => Promise<Result>) => Promise.all(Array.from({ length: count }, make));
 const poll = (url: string) => fetch(`${url}/socket.io/?EIO=4&transport=polling`);
 
-test('beyond twice its connections an address is refused by HTTP, before there is a session; others come in', async () => {
+test('an address beyond twice its connection limit is refused by HTTP before a session exists; other addresses are admitted', async () => {
   const scene = await startWithBystanders();
   const { url, expectUnharmed } = scene;
   await allOf(2 * connections, () => openRawWebSocket(url, { headers: ATTACKER_HEADERS }));
@@ -28,7 +28,7 @@ test('beyond twice its connections an address is refused by HTTP, before there i
   await expectUnharmed();
 });
 
-test('an address that comes more than twice as often as it may is refused by HTTP, and told when to come again', async () => {
+test('an address that connects at more than twice its rate is refused by HTTP, with the time after which to retry', async () => {
   const { url } = await startServer({ connectionsPerAddress: 0, connectionRatePerAddress: 1 });
   const statuses: number[] = [];
   for (let each = 0; each < 30; each += 1) statuses.push((await poll(url)).status);
@@ -39,7 +39,7 @@ test('an address that comes more than twice as often as it may is refused by HTT
   expect(refused.headers.get('retry-after')).toBe('1');
 });
 
-test('a refusal between the limit and twice the limit is told over the connection, with a code, to who retries by itself', async () => {
+test('between the limit and twice the limit, a client that retries by itself is refused over the connection, with a code', async () => {
   const { url } = await startServer();
   await allOf(connections, () => openRawWebSocket(url));
   const polite = await openRawWebSocket(url);
@@ -49,7 +49,7 @@ test('a refusal between the limit and twice the limit is told over the connectio
   });
 });
 
-test('handshakes that wait count like connections, so that one address cannot fill the queue', async () => {
+test('queued handshakes count as connections, so that one address cannot fill the queue', async () => {
   const queue = new AdmissionQueue();
   const admission = new HandshakeGate({ queue, memory: { isHigh: false }, isClosing: () => false });
   const address = new AddressLimiter('192.0.2.1', { ...LIMITS.perAddress, connects: null });
@@ -62,7 +62,7 @@ test('handshakes that wait count like connections, so that one address cannot fi
   expect(address.queuedHandshakes).toBe(0);
 });
 
-test('the queue is bounded for all addresses together', async () => {
+test('the admission queue is bounded for all addresses together', async () => {
   const queue = new AdmissionQueue();
   const admission = new HandshakeGate({ queue, memory: { isHigh: false }, isClosing: () => false });
   const address = new AddressLimiter('exempt', UNLIMITED);
@@ -73,7 +73,7 @@ test('the queue is bounded for all addresses together', async () => {
   expect(refusals[0]).toMatchObject({ status: 503, code: 'busy', headers: { 'retry-after': '5' } });
 });
 
-test('a client that gives up while it waits leaves no session', async () => {
+test('a client that disconnects while it is queued leaves no session', async () => {
   const scene = await startWithBystanders();
   const before = countResources(scene);
   const { hostname, port } = new URL(scene.url);
@@ -86,7 +86,7 @@ test('a client that gives up while it waits leaves no session', async () => {
   await until(() => JSON.stringify(countResources(scene)) === JSON.stringify(before), 'nothing is left of them');
 });
 
-test('a restart of an office of a hundred browsers is let in as fast as before, when its limits are lifted', async () => {
+test('with its limits lifted, an office of a hundred browsers is admitted as fast as before after a restart', async () => {
   const { url } = await startServer({ connectionsPerAddress: 200, connectionRatePerAddress: 100 });
   expect(connects.burst).toBeLessThan(200);
   const all = await allOf(200, () => openRawWebSocket(url));

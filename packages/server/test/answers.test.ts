@@ -45,7 +45,7 @@ test('the memory of a response that cannot be written is released', async () => 
   expect(node.context.responseMemory.usedBytes).toBe(0);
 });
 
-test('an answer is there before the next request of the connection begins', async () => {
+test('an answer is sent before the next request of the connection begins', async () => {
   const { node, dispatch } = await startMember();
   const steps: string[] = [];
   const { store } = node.context;
@@ -63,7 +63,7 @@ test('an answer is there before the next request of the connection begins', asyn
   expect(steps).toEqual(['a begins', 'a is answered', 'an edit is answered', 'b begins', 'b is answered']);
 });
 
-test('consecutive chats of one member begin together, and are answered in their order', async () => {
+test('consecutive chats of one member start together, and are answered in order', async () => {
   const { dispatch } = await startMember();
   const answered: number[] = [];
   const acks = await Promise.all(

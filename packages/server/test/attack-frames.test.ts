@@ -81,7 +81,7 @@ describe.each(Object.entries(malformed))('%s', (_, cases) => {
   });
 });
 
-test('20: a packet of which every byte comes alone is understood, and one of 64 KiB ends its connection at most', async () => {
+test('20: a packet sent byte by byte is understood, and one of 64 KiB ends at most its own connection', async () => {
   const { url, expectUnharmed } = await startWithBystanders();
   const attacker = await connectRaw(await openRawWebSocket(url, { headers: ATTACKER_HEADERS }));
   for (const byte of frame(FIN | TEXT, '427["list:rooms",{}]')) {
@@ -95,7 +95,7 @@ test('20: a packet of which every byte comes alone is understood, and one of 64 
   await expectUnharmed();
 });
 
-test('19: a packet in a few fragments, with a ping between them, is understood', async () => {
+test('19: a packet in a few fragments with a ping between them is understood', async () => {
   const { url, expectUnharmed } = await startWithBystanders();
   const attacker = await connectRaw(await openRawWebSocket(url, { headers: ATTACKER_HEADERS }));
   write(attacker, Buffer.concat([frame(TEXT, '427["list'), frame(FIN | PING, 'x'), frame(CONTINUATION, ':rooms"'), frame(FIN, ',{}]')]));
@@ -103,7 +103,7 @@ test('19: a packet in a few fragments, with a ping between them, is understood',
   await expectUnharmed();
 });
 
-test('24: a client that sends pings and reads no pong is disconnected, or answered no more, and keeps nothing waiting', async () => {
+test('24: a client that sends pings and reads no pong is disconnected or no longer answered, and nothing is buffered for it', async () => {
   const scene = await startWithBystanders();
   const before = countResources(scene);
   const attacker = await connectRaw(await openRawWebSocket(scene.url, { headers: ATTACKER_HEADERS }));
@@ -115,7 +115,7 @@ test('24: a client that sends pings and reads no pong is disconnected, or answer
   await until(() => isDeepStrictEqual(countResources(scene), before), 'nothing is left of it');
 });
 
-test('25: compression is not agreed to, so no frame is inflated', async () => {
+test('25: compression is not negotiated, so no frame is inflated', async () => {
   const { url, expectUnharmed } = await startWithBystanders();
   const attacker = await openRawWebSocket(url, { headers: { ...ATTACKER_HEADERS, 'sec-websocket-extensions': 'permessage-deflate' } });
   expect(attacker.socket.extensions).toBe('');

@@ -26,7 +26,7 @@ const upgrade = (headers: readonly string[]): string =>
   ].join('\r\n');
 const statusOf = (response: string): number => Number(/^HTTP\/1\.1 (\d+)/.exec(response)?.[1] ?? 0);
 
-describe('3: a handshake whose query is not what it should be', () => {
+describe('3: a handshake with an invalid query', () => {
   test.each([
     ['no transport', '/socket.io/?EIO=4'],
     ['two transports, the last of which is none', '/socket.io/?EIO=4&transport=polling&transport=x'],
@@ -46,7 +46,7 @@ describe('3: a handshake whose query is not what it should be', () => {
   });
 });
 
-describe('4: a session id that is none', () => {
+describe('4: an invalid session id', () => {
   test.each(['__proto__', 'constructor', 'toString', 'hasOwnProperty', '../x', '%00', '%20'])('%s is refused', async (sid) => {
     const { url, expectUnharmed } = await startWithBystanders();
     for (const query of [`&sid=${sid}`, `&sid=${sid}&sid=${sid}`, `&sid=${sid.padEnd(10_000, 'x')}`])
@@ -54,7 +54,7 @@ describe('4: a session id that is none', () => {
     await expectUnharmed();
   });
 
-  test('of a session that has ended is refused, and one of another transport changes nothing there', async () => {
+  test('the id of an ended session is refused, and the id of a session on another transport changes nothing there', async () => {
     const { url, aya, expectUnharmed } = await startWithBystanders();
     const session = await connectRaw(await openRawPolling(url, { headers: ATTACKER_HEADERS }));
     const path = session.address.slice(url.length);
@@ -110,7 +110,7 @@ describe('5, 6, 7: requests and upgrades with hostile headers', () => {
   });
 });
 
-test('8: requests and upgrades that are reset in the middle leave nothing', async () => {
+test('8: requests and upgrades that are reset half-way leave nothing', async () => {
   const scene = await startWithBystanders({ allowedOrigins: ['https://chat.example'] });
   const before = countResources(scene);
   const { hostname, port } = new URL(scene.url);
@@ -133,41 +133,41 @@ test('8: requests and upgrades that are reset in the middle leave nothing', asyn
   await scene.expectUnharmed();
 });
 
-describe('12: polling as no client does it', () => {
+describe('12: polling that breaks the protocol', () => {
   const start = async () => {
     const scene = await startWithBystanders();
     const attacker = await connectRaw(await openRawPolling(scene.url, { headers: ATTACKER_HEADERS, polls: true }));
     return { ...scene, attacker, before: countResources(scene) };
   };
 
-  test('a second GET beside the first ends the session', async () => {
+  test('a second parallel GET ends the session', async () => {
     const { url, attacker, expectUnharmed } = await start();
     await rawRequest(url, get(attacker.address.slice(url.length)));
     await withTimeout(attacker.closed, 'the end of the session');
     await expectUnharmed();
   });
 
-  test('two POSTs at once are taken one after the other, or end the session', async () => {
+  test('two parallel POSTs are processed one after the other, or end the session', async () => {
     const { attacker, expectUnharmed } = await start();
     const statuses = await Promise.all([attacker.postBody('427["list:rooms",{}]'), attacker.postBody('428["list:rooms",{}]')]);
     for (const status of statuses) expect([200, 400, 0]).toContain(status);
     await expectUnharmed();
   });
 
-  test('a body of bytes is answered, and ends the session', async () => {
+  test('a binary body is answered, and ends the session', async () => {
     const { attacker, expectUnharmed } = await start();
     expect(await attacker.postBody('40', { 'content-type': 'application/octet-stream' })).toBeLessThan(500);
     await withTimeout(attacker.closed, 'the end of the session');
     await expectUnharmed();
   });
 
-  test('a body of nothing but separators ends the session', async () => {
+  test('a body of separators only ends the session', async () => {
     const { attacker, expectUnharmed } = await start();
     expect(await attack(attacker, ['\x1e'.repeat(60_000)])).toBe('closed');
     await expectUnharmed();
   });
 
-  test('a chunked body that is larger than a frame may be is refused', async () => {
+  test('a chunked body above the frame limit is refused', async () => {
     const { attacker, expectUnharmed } = await start();
     expect([413, 0]).toContain(await attacker.postBody('4'.repeat(200_000), { 'transfer-encoding': 'chunked' }));
     await expectUnharmed();

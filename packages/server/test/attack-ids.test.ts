@@ -118,7 +118,7 @@ async function start(store?: Store): Promise<BystanderScenario & { mallory: Sock
   return { ...scene, mallory: await connect(scene.url, { extraHeaders: ATTACKER_HEADERS }) };
 }
 
-/** The room opens, is talked in, read, listed and deleted, and neither hears nor touches the neighbours' room. */
+/** The room is opened, used, read, listed and deleted, and does not affect the room of the others. */
 async function isLikeAnyOther(
   roomId: string,
   { url, mallory, aya, ben, expectUnharmed }: Awaited<ReturnType<typeof start>>,
@@ -153,12 +153,12 @@ const together: [string, string[]][] = [['each of these ids', hostile]];
 describe.each(storeKinds.map(([name, open], place) => [name, open, place === 0 ? oneByOne : together] as const))(
   'on the %s store',
   (_, open, ids) => {
-    test.each(ids)('58: %s is a room like any other', async (__, roomIds) => {
+    test.each(ids)('58: %s is an ordinary room id', async (__, roomIds) => {
       const scene = await start(await open());
       for (const roomId of roomIds) await isLikeAnyOther(roomId, scene);
     });
 
-    test("58: somebody's socket id is a room like any other, and nothing of his is heard there", async () => {
+    test('58: a socket id of another client is an ordinary room id, and its room receives nothing of that client', async () => {
       const scene = await start(await open());
       const { aya, mallory } = scene;
       const [hers, overheard, intruding] = [
@@ -174,7 +174,7 @@ describe.each(storeKinds.map(([name, open], place) => [name, open, place === 0 ?
       expect([overheard, intruding]).toEqual([[], []]);
     });
 
-    test('58: of all these rooms together each hears its own and no other', async () => {
+    test('58: each of these rooms receives its own entries and no others', async () => {
       const { url, mallory, expectUnharmed } = await start(await open());
       const ears = await Promise.all(
         distinct.map(async (roomId) => {
@@ -185,12 +185,12 @@ describe.each(storeKinds.map(([name, open], place) => [name, open, place === 0 ?
         }),
       );
       await Promise.all(distinct.map((roomId) => requestOk(mallory, 'create:chat', { roomId, username: 'mallory', message: roomId })));
-      await until(() => ears.every((chats) => chats.length > 0), 'every room has heard something');
+      await until(() => ears.every((chats) => chats.length > 0), 'every room has received something');
       await expectUnharmed();
       expect(ears.map((chats) => chats.map((chat) => [chat.roomId, chat.message]))).toEqual(distinct.map((roomId) => [[roomId, roomId]]));
     });
 
-    test('58: hostile names in one room do not collide: each is listed, speaks, reacts and leaves for itself', async () => {
+    test('58: hostile names in one room do not collide: each is listed, chats, reacts and leaves on its own', async () => {
       const { url, aya, expectUnharmed } = await start(await open());
       const names = distinct.slice(0, 35);
       const guests = await Promise.all(names.map(() => connect(url, { extraHeaders: ATTACKER_HEADERS })));
@@ -243,7 +243,7 @@ describe.each(storeKinds.map(([name, open], place) => [name, open, place === 0 ?
     }
 
     test.each(['__proto__', 'constructor', 'a:b', '::', '%', '/', '*', '{x}', 'x'.repeat(128)])(
-      '58: client id %j is kept once',
+      '58: client id %j is stored once',
       async (clientId) => {
         const { aya, ben, expectUnharmed } = await start(await open());
         const say = (socket: Socket, username: string) =>
@@ -273,7 +273,7 @@ describe.each(storeKinds.map(([name, open], place) => [name, open, place === 0 ?
       ['in a variation selector', 'mallory', 'mallory\ufe0f'],
       ['in spaces', 'mal lory', 'mal  lory'],
       ['in the width of a space', 'mal lory', 'mal\u3000lory'],
-    ])('62: names that differ only %s are one', async (__, one, other) => {
+    ])('62: names that differ only %s are the same name', async (__, one, other) => {
       const { url, mallory, aya, expectUnharmed } = await start(await open());
       await requestOk(mallory, 'add:member', { roomId: ROOM, username: one });
       const thief = await connect(url, { extraHeaders: ATTACKER_HEADERS });
@@ -289,7 +289,7 @@ describe.each(storeKinds.map(([name, open], place) => [name, open, place === 0 ?
       ['Å', '\u212b'],
       ['한', '\u1112\u1161\u11ab'],
       ['a\u0323\u0307', 'a\u0307\u0323'],
-    ])('62: %j and %j are one room', async (one, other) => {
+    ])('62: %j and %j are the same room id', async (one, other) => {
       const { mallory, aya, expectUnharmed } = await start(await open());
       const roomId = one.normalize('NFC');
       expect(await requestOk(mallory, 'create:room', { roomId: other, username: 'mallory' })).toMatchObject({ roomId });
@@ -303,7 +303,7 @@ describe.each(storeKinds.map(([name, open], place) => [name, open, place === 0 ?
   },
 );
 
-test.each(illegal)('58: %s is no room, no name and no client id', async (_, id) => {
+test.each(illegal)('58: %s is invalid as room id, name and client id', async (_, id) => {
   const { aya, mallory, expectUnharmed } = await start();
   const valid = { roomId: ROOM, username: 'mallory', message: 'x' };
   const asks: [event: string, payload: object][] = [
@@ -333,7 +333,7 @@ test.each(illegal)('58: %s is no room, no name and no client id', async (_, id) 
 test.each([
   ['case', 'Lobby', 'lobby'],
   ['width', 'ｌｏｂｂｙ', 'lobby'],
-])('62: of rooms whose ids differ in %s there is one', async (_, one, other) => {
+])('62: only one room is opened of ids that differ in %s', async (_, one, other) => {
   const { mallory, expectUnharmed } = await start();
   await requestOk(mallory, 'create:room', { roomId: one, username: 'mallory' });
   expect((await requestError(mallory, 'create:room', { roomId: other, username: 'mallory' })).code).toBe('room_confusable');

@@ -1,4 +1,4 @@
-/** Hostile JSON and types (attack list, groups 38 to 44): refused as what they are, kept never, and nobody else notices. */
+/** Hostile JSON and types (attack list, groups 38 to 44): refused, never stored, and without an effect on other clients. */
 import { type EventName, events } from '@engawa/protocol';
 import { attack, connectRaw, openRawWebSocket, type RawWebSocket } from '@engawa/testkit/actors/raw-clients';
 import { collectEvents, connect, requestOk, sendAny, until, withTimeout } from '@engawa/testkit/processes/server';
@@ -33,7 +33,7 @@ describe.each<[group: string, cases: [what: string, frame: string, refusals: str
       ['an unknown field of 5,000 objects', chat(`"message":"x","more":${objects(5_000)}`), INVALID],
       ['an unknown event with 5,000 arrays', asked('create:caht', arrays(5_000)), ['unknown_event']],
       ['5,000 arrays after the payload', asked('list:rooms', `{},${arrays(5_000)}`), []],
-      ['5,000 arrays in an answer that nobody asked for', `437[${arrays(5_000)}]`, []],
+      ['5,000 arrays in an unsolicited answer', `437[${arrays(5_000)}]`, []],
     ],
   ],
   [
@@ -75,7 +75,7 @@ describe.each<[group: string, cases: [what: string, frame: string, refusals: str
     ],
   ],
 ])('%s', (_, cases) => {
-  test.each(cases)('%s is answered as it should', async (__, frame, refusals) => {
+  test.each(cases)('%s is answered as specified', async (__, frame, refusals) => {
     const { mallory, expectUnharmed } = await startMallory();
     expect(await attack(mallory, [frame])).toEqual(refusals);
     await expectUnharmed();
@@ -95,14 +95,14 @@ test.each([
         .join()}`,
     ),
   ],
-])('38, 39: %s end the connection of who sends them', async (_, frame) => {
+])('38, 39: %s end the connection of the sender', async (_, frame) => {
   const { mallory, expectUnharmed } = await startMallory();
   await mallory.send(frame);
   expect(await withTimeout(mallory.code, 'the end of the connection')).toBe(1009);
   await expectUnharmed();
 });
 
-test('40, 41: what a client adds to a chat is neither believed nor passed on', async () => {
+test('40, 41: fields that a client adds to a chat are neither trusted nor passed on', async () => {
   const { mallory, aya, store, expectUnharmed } = await startMallory();
   const heard = collectEvents(aya, 'create:chat:success');
   const hostile = [
@@ -117,7 +117,7 @@ test('40, 41: what a client adds to a chat is neither believed nor passed on', a
       hostile.map((more) => chat(`"message":"hello",${more}`)),
     ),
   ).toEqual([]);
-  await until(() => heard.length === hostile.length, 'she hears all of it');
+  await until(() => heard.length === hostile.length, 'aya receives all of it');
   for (const each of heard) {
     expect(Object.keys(each).sort()).toEqual(['at', 'by', 'epoch', 'id', 'message', 'prev', 'roomId', 'seq', 'username']);
     expect(each).toMatchObject({ by: 'mallory', username: 'mallory', message: 'hello' });
@@ -162,7 +162,7 @@ describe('41, 43: numbers', () => {
     ['remove:reaction', 'chatSeq', `"roomId":"${ROOM}","username":"mallory","reaction":"👍",`],
   ];
 
-  test.each(fields)('%s refuses a %s that is no place and no count', async (event, field, rest) => {
+  test.each(fields)('%s refuses a %s that is not a valid seq or count', async (event, field, rest) => {
     const { mallory, expectUnharmed } = await startMallory();
     expect(await attack(mallory, [asked(event, `{${rest}"${field}":1}`)]), 'one is a number').not.toContain('invalid_payload');
     // After 0 is from the beginning.
@@ -181,7 +181,7 @@ describe('41, 43: numbers', () => {
     },
   );
 
-  test.each(storeKinds)('the largest place that is one is asked for in vain, on the %s store', async (_, open) => {
+  test.each(storeKinds)('the largest valid seq is requested without a result, on the %s store', async (_, open) => {
     const { aya, expectUnharmed } = await startWithBystanders({ store: await open() });
     const largest = Number.MAX_SAFE_INTEGER;
     const page = (where: object) => requestOk(aya, 'list:chats', { roomId: ROOM, ...where });
@@ -196,7 +196,7 @@ describe('41, 43: numbers', () => {
   });
 });
 
-describe('42: what is no text', () => {
+describe('42: values that are not text', () => {
   const texts: Record<string, string> = {
     roomId: ROOM,
     username: 'mallory',
@@ -224,7 +224,7 @@ describe('42: what is no text', () => {
   /** What is resumed stands in a list. */
   const ask = (event: string, payload: string) => asked(event, event === 'resume:rooms' ? `{"rooms":[${payload}]}` : payload);
 
-  test.each(withTexts)('%s takes it for none', async (event, valid) => {
+  test.each(withTexts)('%s refuses it', async (event, valid) => {
     const { mallory, expectUnharmed } = await startMallory({ rateLimits: 'off' });
     const fields = Object.keys(valid).filter((name) => name in texts);
     expect(fields.length, 'there are texts').toBeGreaterThan(0);
@@ -238,7 +238,7 @@ describe('42: what is no text', () => {
   });
 });
 
-describe('44: binary where text is due', () => {
+describe('44: binary data in place of text', () => {
   const bytes: [string, Buffer | Uint8Array | ArrayBuffer][] = [
     ['a Buffer', Buffer.from('hello')],
     ['an empty Buffer', Buffer.alloc(0)],
@@ -247,7 +247,7 @@ describe('44: binary where text is due', () => {
     ['60,000 bytes', Buffer.alloc(60_000)],
   ];
 
-  test.each(bytes)('%s is neither text, name, room nor payload', async (_, data) => {
+  test.each(bytes)('%s is not accepted as text, name, room or payload', async (_, data) => {
     const { url, expectUnharmed } = await startWithBystanders();
     const mallory = await connect(url, { extraHeaders: ATTACKER_HEADERS });
     const valid = { roomId: ROOM, username: 'mallory', message: 'x', clientId: 'c1' };
@@ -267,7 +267,7 @@ describe('44: binary where text is due', () => {
     ['a map of 2^32-1', Buffer.from([0xdf, 0xff, 0xff, 0xff, 0xff])],
     ['bytes of 2^32-1', Buffer.from([0xc6, 0xff, 0xff, 0xff, 0xff])],
     ['an event', Buffer.from([0x83, 0xa4, 0x74, 0x79, 0x70, 0x65, 0x02, 0xa3, 0x6e, 0x73, 0x70, 0xa1, 0x2f])],
-  ])('MessagePack is not spoken here: %s ends the connection of who sends it', async (_, frame) => {
+  ])('MessagePack is not supported: %s ends the connection of the sender', async (_, frame) => {
     const { mallory, expectUnharmed } = await startMallory();
     expect(await attack(mallory, [frame])).toBe('closed');
     await expectUnharmed();

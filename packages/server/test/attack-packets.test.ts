@@ -1,4 +1,4 @@
-/** Hostile packets of Engine.IO and Socket.IO (attack list, groups 28 to 37): one is refused or put out, nobody else notices. */
+/** Hostile packets of Engine.IO and Socket.IO (attack list, groups 28 to 37): the sender is refused or disconnected, without an effect on other clients. */
 import { isDeepStrictEqual } from 'node:util';
 import { LIMITS } from '@engawa/protocol';
 import { createServer, openMemory } from '@engawa/server';
@@ -36,7 +36,7 @@ const groups: Record<string, Case[]> = {
     ['an unknown Socket.IO type', ['47["x"]'], 'closed'],
     ['an error that the server alone may send', ['44{"message":"x"}'], 'closed'],
     ['an open packet', ['0{"sid":"x"}'], []],
-    ['a pong that nobody asked for', ['3', '3probe'], []],
+    ['an unsolicited pong', ['3', '3probe'], []],
     ['a noop', ['6'], []],
   ],
   '29: upgrades out of turn': [
@@ -121,7 +121,7 @@ const groups: Record<string, Case[]> = {
     ['the same number twice', [`427${LIST}`, `427${LIST}`], []],
     ['400 digits', [`42${'9'.repeat(400)}${LIST}`], []],
     ['a number and nothing else', ['427'], ['unknown_event']],
-    ['an answer that nobody asked for', ['437[]', '4399999[{"ok":true}]'], []],
+    ['an unsolicited answer', ['437[]', '4399999[{"ok":true}]'], []],
     ['the same answer twice', ['430[]', '430[]'], []],
     ['an answer without a number', ['43[]'], []],
     ['an answer that is no array', ['430{}'], 'closed'],
@@ -156,18 +156,18 @@ describe.each(transports)('over %s', (_, open) => {
       const before = countResources(scene);
       const attacker = await connectRaw(await open(scene.url));
       expect(await attack(attacker, frames)).toEqual(expected);
-      if (expected === 'closed') await until(() => isDeepStrictEqual(countResources(scene), before), 'nothing is left of him');
+      if (expected === 'closed') await until(() => isDeepStrictEqual(countResources(scene), before), 'nothing is left of the client');
       await scene.expectUnharmed();
     });
   });
 
-  describe('35: before the connect', () => {
+  describe('35: packets before the connect packet', () => {
     test.each([
       ['an event', `427${LIST}`],
       ['an answer', '430[]'],
       ['a goodbye', '41'],
       ['an attachment', binary],
-    ])('%s: the sender is put out', async (__, frame) => {
+    ])('%s: the sender is disconnected', async (__, frame) => {
       const { url, expectUnharmed } = await startWithBystanders();
       const attacker = await open(url);
       await attacker.send(frame);
@@ -176,37 +176,37 @@ describe.each(transports)('over %s', (_, open) => {
     });
   });
 
-  test('35: after the goodbye nothing is asked on the same connection', async () => {
+  test('35: requests after a disconnect packet on the same connection are ignored', async () => {
     const { url, io, expectUnharmed } = await startWithBystanders();
     const attacker = await connectRaw(await open(url));
     await attacker.send('41');
-    await until(() => io.sockets.sockets.size === 2, 'he has left');
+    await until(() => io.sockets.sockets.size === 2, 'the client has left');
     expect(await attack(attacker, [])).toBe('closed');
     await expectUnharmed();
   });
 
-  test('35: who connects 20,000 times in one breath is put out, and leaves nothing', async () => {
+  test('35: a client that sends 20,000 connect packets at once is disconnected, and leaves nothing', async () => {
     const scene = await startWithBystanders();
     const before = countResources(scene);
     const attacker = await open(scene.url);
     await attacker.send(...Array.from({ length: 20_000 }, () => '40'));
     await withTimeout(attacker.closed, 'the end of the connection');
-    await until(() => isDeepStrictEqual(countResources(scene), before), 'nothing is left of him');
+    await until(() => isDeepStrictEqual(countResources(scene), before), 'nothing is left of the client');
     await scene.expectUnharmed();
   });
 
-  test('35: 5,000 namespaces leave none', async () => {
+  test('35: 5,000 namespaces leave nothing', async () => {
     const scene = await startWithBystanders();
     const before = countResources(scene);
     const attacker = await connectRaw(await open(scene.url));
     await attacker.send(...Array.from({ length: 5_000 }, (__, each) => `40/${each},`));
     await withTimeout(attacker.closed, 'the end of the connection');
-    await until(() => isDeepStrictEqual(countResources(scene), before), 'nothing is left of him');
+    await until(() => isDeepStrictEqual(countResources(scene), before), 'nothing is left of the client');
     expect([...scene.io._nsps.keys()]).toEqual(['/']);
     await scene.expectUnharmed();
   });
 
-  test('34: 1,500 answers that nobody asked for leave nothing', async () => {
+  test('34: 1,500 unsolicited acknowledgements leave nothing', async () => {
     const scene = await startWithBystanders();
     const attacker = await connectRaw(await open(scene.url));
     const before = countResources(scene);
@@ -220,7 +220,7 @@ describe.each(transports)('over %s', (_, open) => {
     await scene.expectUnharmed();
   });
 
-  test('35: who is gone before he was let in is not counted among his address for ever', async () => {
+  test('35: a client that disconnects before its admission does not count for its address afterwards', async () => {
     const { url, io, expectUnharmed } = await startWithBystanders();
     for (let times = 0; times < LIMITS.perAddress.connections + 10; times += 1) {
       const attacker = await open(url);
@@ -232,8 +232,8 @@ describe.each(transports)('over %s', (_, open) => {
     await expectUnharmed();
   });
 
-  describe('36: what a client shows of himself', () => {
-    test.each(['"x"', '[]', 'null', 'true', '{', '{}x', '{"session":NaN}'])('%s: the sender is put out', async (auth) => {
+  describe('36: the auth payload of a client', () => {
+    test.each(['"x"', '[]', 'null', 'true', '{', '{}x', '{"session":NaN}'])('%s: the sender is disconnected', async (auth) => {
       const { url, expectUnharmed } = await startWithBystanders();
       const attacker = await open(url);
       await attacker.send(`40${auth}`);
@@ -267,7 +267,7 @@ describe.each(transports)('over %s', (_, open) => {
       ['a constructor', '{"constructor":{"prototype":{"session":"x"}}}'],
       ['5,000 levels', `{"x":${'['.repeat(5_000)}${']'.repeat(5_000)}}`],
       ['10,000 keys', JSON.stringify(Object.fromEntries(Array.from({ length: 7_000 }, (__, each) => [each, 1])))],
-    ])('%s is let in as anybody is, and not kept', async (__, auth) => {
+    ])('%s is admitted like any other client, and not stored', async (__, auth) => {
       const { url, io, expectUnharmed } = await startWithBystanders();
       const attacker = await connectRaw(await open(url), auth);
       const sockets = [...io.sockets.sockets.values()];
@@ -279,7 +279,7 @@ describe.each(transports)('over %s', (_, open) => {
     });
   });
 
-  describe("37: somebody else's session to resume", () => {
+  describe('37: resuming the session of another client', () => {
     const offsets = [
       '""',
       '"0-0"',
@@ -314,20 +314,20 @@ describe.each(transports)('over %s', (_, open) => {
   });
 });
 
-describe('30: a header whose attachments never come', () => {
-  test('keeps its sender waiting and nobody else, and is forgotten with him', async () => {
+describe('30: a header whose attachments never arrive', () => {
+  test('delays only its sender, and is freed with the connection', async () => {
     const scene = await startWithBystanders();
     const before = countResources(scene);
     const attacker = await connectRaw(await openRawWebSocket(scene.url, { headers: ATTACKER_HEADERS }));
     await attacker.send('4510-["create:chat",{"_placeholder":true,"num":9}]', ...Array.from({ length: 9 }, () => Buffer.alloc(60_000)));
     await scene.expectUnharmed();
     attacker.socket.terminate();
-    await until(() => isDeepStrictEqual(countResources(scene), before), 'nothing is left of him');
+    await until(() => isDeepStrictEqual(countResources(scene), before), 'nothing is left of the client');
     await scene.expectUnharmed();
   });
 });
 
-describe('29: an upgrade from polling that goes astray', () => {
+describe('29: a failed upgrade from polling', () => {
   async function upgrading() {
     const scene = await startWithBystanders();
     const session = await connectRaw(await openRawPolling(scene.url, { headers: ATTACKER_HEADERS }));
@@ -342,7 +342,7 @@ describe('29: an upgrade from polling that goes astray', () => {
     ['an unknown type', ['2probe', '9']],
     ['a ping that is no probe', ['2']],
     ['an attachment', ['2probe', binary]],
-  ])('%s ends the new transport, the session goes on over the old one', async (_, frames) => {
+  ])('%s ends the new transport, and the session continues on the old one', async (_, frames) => {
     const { session, second, expectUnharmed } = await upgrading();
     await second.send(...frames);
     await withTimeout(second.closed, 'the end of the new transport');
@@ -353,7 +353,7 @@ describe('29: an upgrade from polling that goes astray', () => {
   test.each([
     ['two probes', ['2probe', '2probe', '5']],
     ['no probe', ['5']],
-  ])('%s and an upgrade: the session goes on over the new transport', async (_, frames) => {
+  ])('%s and an upgrade: the session continues on the new transport', async (_, frames) => {
     const { second, expectUnharmed } = await upgrading();
     await second.send(...frames);
     expect(await attack(second, [])).toEqual([]);
@@ -371,7 +371,7 @@ describe('29: an upgrade from polling that goes astray', () => {
   });
 });
 
-describe('what is larger than a frame may be', () => {
+describe('frames above the size limit', () => {
   const large = 'x'.repeat(100_000);
   const million = '9'.repeat(1_000_000);
   const cases = [
@@ -404,7 +404,7 @@ describe('what is larger than a frame may be', () => {
   });
 });
 
-test('32: a refusal repeats no more of a name than a name may be long', async () => {
+test('32: a refusal repeats at most as much of an event name as the limit of names', async () => {
   const { url, expectUnharmed } = await startWithBystanders();
   const attacker = await connectRaw(await openRawWebSocket(url, { headers: ATTACKER_HEADERS }));
   expect(await attack(attacker, [named('x'.repeat(60_000)), '427', '42'])).toEqual(['unknown_event', 'unknown_event', 'unknown_event']);
@@ -412,7 +412,7 @@ test('32: a refusal repeats no more of a name than a name may be long', async ()
   await expectUnharmed();
 });
 
-test('32: an event called "error" is not taken for one: the log hears nothing of it', async () => {
+test('32: an event called "error" is not handled as an error: nothing is logged', async () => {
   const lines: string[] = [];
   const log = pino({ level: 'info' }, { write: (line: string) => void lines.push(line) });
   const server = createServer({
@@ -425,7 +425,7 @@ test('32: an event called "error" is not taken for one: the log hears nothing of
   const attacker = await connectRaw(await openRawWebSocket(url));
   expect(await attack(attacker, ['42["error",{"stack":"made up"}]'])).toEqual(['unknown_event']);
   expect(await attack(attacker, ['49'])).toBe('closed');
-  await until(() => lines.length > 0, 'the log has heard of the broken packet');
+  await until(() => lines.length > 0, 'the broken packet is logged');
   expect(lines).toHaveLength(1);
   expect(lines.join()).not.toContain('made up');
 });

@@ -1,4 +1,4 @@
-/** Positions that were never given: every answer is typed, nothing leaks, and nobody else hears of it. */
+/** Invented positions: every answer is typed, nothing leaks, and no other client receives anything. */
 import { LIMITS, type ResumeResult } from '@engawa/protocol';
 import { collectEvents, connect, nextEvent, requestOk, sendAny } from '@engawa/testkit/processes/server';
 import type { Socket } from 'socket.io-client';
@@ -13,7 +13,7 @@ interface Position {
   id: string;
 }
 
-/** A room with something to hide, another one, and somebody who is in neither. */
+/** A room with a secret, another one, and a client that is in neither. */
 async function scene(): Promise<BystanderScenario & { mallory: Socket; here: Position; elsewhere: Position }> {
   const running = await startWithBystanders();
   const { aya, ben, url } = running;
@@ -59,11 +59,11 @@ describe('a position', () => {
   test.each([
     ['ahead of the log', (here: Position) => ({ ...here, seq: here.seq + 1_000 })],
     ['at the end of all numbers', (here: Position) => ({ ...here, seq: Number.MAX_SAFE_INTEGER })],
-    ['of another life', (here: Position) => ({ ...here, epoch: 'x' })],
+    ['of another epoch', (here: Position) => ({ ...here, epoch: 'x' })],
     ['of another room', (_: Position, elsewhere: Position) => elsewhere],
     ['with the id of another entry', (here: Position) => ({ ...here, id: 'x' })],
     ['before the last, with the id of another entry', (here: Position) => ({ ...here, seq: here.seq - 1, id: 'x' })],
-  ])('%s is answered with where the room is, to him alone', async (_, forge) => {
+  ])('%s is answered with the position of the room, to the requesting client alone', async (_, forge) => {
     const { aya, ben, here, elsewhere, expectUnharmed } = await scene();
     const [toAya, toBen] = [collectEvents(aya, 'reset:room'), collectEvents(ben, 'reset:room')];
     const { rooms } = await requestOk(aya, 'resume:rooms', { rooms: [{ roomId: ROOM, username: 'aya', ...forge(here, elsewhere) }] });
@@ -71,17 +71,17 @@ describe('a position', () => {
     expect((rooms[0] as Extract<ResumeResult, { page: unknown }>).page.chats.at(-1)?.message).toBe(SECRET);
     await expectUnharmed();
     expect([toAya, toBen]).toEqual([[], []]);
-    // The room goes on in the same life, for everybody.
+    // The room continues in the same epoch, for all members.
     expect((await requestOk(ben, 'list:chats', { roomId: ROOM })).epoch).toBe(here.epoch);
   });
 });
 
-describe('who is no member', () => {
+describe('a client that is not a member', () => {
   test.each([
-    ['under a name of his own', 'mallory', 'not_a_member'],
+    ['under a name of their own', 'mallory', 'not_a_member'],
     ['under the name of a member', 'aya', 'not_a_member'],
     ['under another spelling of it', 'AYA', 'not_a_member'],
-  ])('comes back to nothing with the right position, %s', async (_, username, code) => {
+  ])('resumes no room with the right position, %s', async (_, username, code) => {
     const { aya, mallory, here, expectUnharmed } = await scene();
     const told: unknown[] = [];
     mallory.onAny((...args: unknown[]) => told.push(args));
@@ -96,14 +96,14 @@ describe('who is no member', () => {
     expect(told).toEqual([]);
   });
 
-  test('learns nothing of a room that is not there', async () => {
+  test('receives nothing about a room that does not exist', async () => {
     const { mallory, here } = await scene();
     expect(await resume(mallory, { roomId: 'nowhere', username: 'mallory', ...here })).toMatchObject(refusal('room_not_found'));
     expect(await resume(mallory, { roomId: '__proto__', username: 'mallory', ...here })).toMatchObject(refusal('room_not_found'));
   });
 });
 
-describe('many', () => {
+describe('many rooms in a request', () => {
   test('201 rooms are refused, 200 are answered one by one', async () => {
     const { aya, here, expectUnharmed } = await scene();
     const rooms = (count: number) =>

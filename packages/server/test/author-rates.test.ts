@@ -1,4 +1,4 @@
-/** How much somebody may say in a room is theirs, over however many connections, and whether these are in the room or not. */
+/** The chat budget of an author in a room covers all of their connections, in the room or not. */
 import { LIMITS } from '@engawa/protocol';
 import { connect, requestOk, sendRequest, startServer } from '@engawa/testkit/processes/server';
 import { newStore } from '@engawa/testkit/stores';
@@ -18,7 +18,7 @@ async function scene(connections: number): Promise<{ sockets: Socket[]; url: str
   return { sockets: [first, ...others], url };
 }
 
-/** How many of so many chats of each connection were kept, and what the tokens that came back meanwhile may have added. */
+/** How many of the chats of each connection were stored, and how many the refilled tokens allow at most. */
 async function talk(sockets: Socket[], each: number): Promise<{ kept: number; most: number }> {
   const began = performance.now();
   const say = (socket: Socket) => sendRequest(socket, 'create:chat', { roomId, username: 'aya', message: 'x' });
@@ -29,14 +29,14 @@ async function talk(sockets: Socket[], each: number): Promise<{ kept: number; mo
   return { kept: answers.filter(({ ok }) => ok).length, most: chats.burst + refilled };
 }
 
-test('a second connection that did not join the room has no chats of its own', async () => {
+test('a second connection that did not join the room has no chat budget of its own', async () => {
   const { sockets } = await scene(2);
   const { kept, most } = await talk(sockets.slice(1), 60);
   expect(kept).toBeGreaterThanOrEqual(chats.burst);
   expect(kept).toBeLessThanOrEqual(most);
 });
 
-test('connections of one author have the chats of one together, joined or not', async () => {
+test('connections of one author share one chat budget, joined or not', async () => {
   const { sockets } = await scene(4);
   for (const socket of sockets.slice(0, 2)) await requestOk(socket, 'add:member', { roomId, username: 'aya' });
   const { kept, most } = await talk(sockets, 20);
@@ -44,7 +44,7 @@ test('connections of one author have the chats of one together, joined or not', 
   expect(kept).toBeLessThanOrEqual(most);
 });
 
-test('who drops and comes back has not been given new ones', async () => {
+test('a client that drops and reconnects has no new budget', async () => {
   const { sockets, url } = await scene(1);
   const { session } = await requestOk(sockets[0]!, 'add:member', { roomId, username: 'aya' });
   const before = await talk(sockets, 40);
@@ -54,7 +54,7 @@ test('who drops and comes back has not been given new ones', async () => {
   expect(before.kept + after.kept).toBeLessThanOrEqual(before.most + after.most - chats.burst + 1);
 });
 
-test('new texts of chats are counted with the chats', async () => {
+test('edits of chats count as chats', async () => {
   const { sockets } = await scene(1);
   const aya = sockets[0]!;
   const { seq: chatSeq } = await requestOk(aya, 'create:chat', { roomId, username: 'aya', message: 'first' });
@@ -71,7 +71,7 @@ test('new texts of chats are counted with the chats', async () => {
   });
 });
 
-test('another room, and another author in the same room, have their own', async () => {
+test('another room, and another author in the same room, have their own budgets', async () => {
   const { sockets, url } = await scene(1);
   const aya = sockets[0]!;
   await talk(sockets, 40);
@@ -82,7 +82,7 @@ test('another room, and another author in the same room, have their own', async 
   expect(await sendRequest(ben, 'create:chat', { roomId, username: 'ben', message: 'x' })).toMatchObject({ ok: true });
 });
 
-test('buckets that are full again are forgotten, and there are never more than there may be', () => {
+test('full buckets are removed, and their number is bounded', () => {
   const buckets = new KeyedTokenBuckets({ burst: 1, perSecond: 1e9 }, 1_000);
   for (const each of upTo(10_000)) expect(buckets.takeOrError(`author ${each}`)).toBeUndefined();
   expect(buckets.size).toBeLessThanOrEqual(512);

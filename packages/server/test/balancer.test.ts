@@ -3,14 +3,14 @@ import { startProxy } from '@engawa/testkit/proxies/faulty-proxy';
 import { pino } from 'pino';
 import { expect, test } from 'vitest';
 
-test('who polls through a balancer that is not sticky does not come in, and the log says why; a WebSocket does', async () => {
+test('polling through a balancer without sticky sessions fails, and the log says why; a WebSocket connects', async () => {
   const lines: string[] = [];
   const log = pino({ level: 'info' }, { write: (line) => void lines.push(line) });
   const urls = [await startServer({ log }), await startServer({ log })].map(({ url }) => new URL(url));
   const proxy = await startProxy({ port: 1 });
   proxy.retarget(...urls.map(({ port }) => Number(port)));
 
-  // As a stock client does by itself: it polls first.
+  // Like a plain Socket.IO client, it polls first.
   const refusal = await nextEvent(newClient(proxy.url, { transports: ['polling', 'websocket'] }), 'connect_error');
   expect(refusal).toMatchObject({ message: 'xhr post error', description: 400 });
   expect(lines.join('')).toContain('the balancer is not sticky');

@@ -51,7 +51,7 @@ async function start(store: Store) {
 
 const seqsOf = (answers: Ack<'create:chat'>[]): number[] => answers.flatMap((answer) => (answer.ok ? [answer.seq] : []));
 
-test('they are kept, told and answered in the order in which they were said', async () => {
+test('concurrent chats are stored, broadcast and answered in the order in which they were sent', async () => {
   const store = await newStore();
   let [under, most] = [0, 0];
   const counting = withOverrides(store, {
@@ -72,7 +72,7 @@ test('they are kept, told and answered in the order in which they were said', as
   expect(heard).toEqual(texts);
 });
 
-test('also when what they rest on moves beneath them, again and again', async () => {
+test('concurrent chats stay in order when their expected versions move again and again', async () => {
   const store = await newStore();
   const moveMember = async () => {
     const key = memberKey(AYA);
@@ -94,7 +94,7 @@ test('also when what they rest on moves beneath them, again and again', async ()
   expect(heard).toEqual(texts);
 });
 
-test('one that cannot be kept is refused alone, and the others keep their order', async () => {
+test('a concurrent chat that cannot be stored is refused alone, and the others stay in order', async () => {
   const store = await newStore();
   const failing = withBefore(store, async (count) => {
     if (count === 5) throw new Error('not this one');
@@ -105,7 +105,7 @@ test('one that cannot be kept is refused alone, and the others keep their order'
   expect(await kept()).toEqual(texts.filter((_, index) => index !== 4));
 });
 
-test('what is asked between them waits for those before it, and those after it wait', async () => {
+test('a request between concurrent chats waits for those before it, and those after it wait for the request', async () => {
   const { aya, say, kept } = await start(await newStore());
   const before = texts.slice(0, 10).map(say);
   const leaving = sendRequest(aya, 'remove:member', { roomId: ROOM, username: AYA });
@@ -116,7 +116,7 @@ test('what is asked between them waits for those before it, and those after it w
   expect(await kept()).toEqual(texts.slice(0, 10));
 });
 
-test('the same chat twice among them is kept once', async () => {
+test('the same chat sent twice concurrently is stored once', async () => {
   const { aya, kept } = await start(await newStore());
   const twice = { roomId: ROOM, username: AYA, message: 'once', clientId: 'c-1' };
   const [first, second] = await Promise.all([sendRequest(aya, 'create:chat', twice), sendRequest(aya, 'create:chat', twice)]);
@@ -125,7 +125,7 @@ test('the same chat twice among them is kept once', async () => {
   expect(await kept()).toEqual(['once']);
 });
 
-describe('what was read for those before them', () => {
+describe('the facts read for earlier chats of a member', () => {
   const CHAT = { roomId: ROOM, username: BEN, message: 'hello' };
   const SESSION = { session: 'ben-'.padEnd(32, 's') };
   const isOfBen = ({ keys }: ReadQuery): boolean => keys?.join() === memberKey(BEN);
@@ -152,14 +152,14 @@ describe('what was read for those before them', () => {
     return { aya, joined, ben, readsOf };
   }
 
-  test('is enough as long as it stands', async () => {
+  test('are reused while they hold', async () => {
     const { ben, readsOf } = await start();
     expect(await readsOf(requestOk(ben, 'create:chat', CHAT))).toBe(0);
     await requestOk(ben, 'list:rooms', {});
     expect(await readsOf(requestOk(ben, 'create:chat', CHAT)), 'after something else').toBe(1);
   });
 
-  test('lets nobody speak who was removed since, and nobody else under his name', async () => {
+  test('do not let a removed member chat, nor another client under their name', async () => {
     const { aya, ben } = await start();
     await requestOk(aya, 'remove:member', { roomId: ROOM, username: BEN });
     expect(await requestError(ben, 'create:chat', CHAT)).toMatchObject({ code: 'not_a_member' });
@@ -168,7 +168,7 @@ describe('what was read for those before them', () => {
     expect(await requestError(ben, 'create:chat', CHAT)).toMatchObject({ code: 'not_a_member' });
   });
 
-  test('does not keep out who has come back', async () => {
+  test('do not refuse a member who rejoined', async () => {
     const { aya, joined, ben, readsOf } = await start();
     await requestOk(aya, 'remove:member', { roomId: ROOM, username: BEN });
     expect(await requestError(ben, 'create:chat', CHAT)).toMatchObject({ code: 'not_a_member' });
@@ -176,7 +176,7 @@ describe('what was read for those before them', () => {
     expect(await readsOf(requestOk(ben, 'create:chat', CHAT))).toBe(1);
   });
 
-  test('is of one life of the room', async () => {
+  test('are valid in one epoch of the room only', async () => {
     const { aya, ben } = await start();
     await requestOk(aya, 'delete:room', { roomId: ROOM, username: AYA });
     expect(await requestError(ben, 'create:chat', CHAT)).toMatchObject({ code: 'room_not_found' });

@@ -61,7 +61,7 @@ const besides: [what: string, name: string, other: string, code: string][] = [
   ['an l for a one', 'user1', 'userl', 'name_confusable'],
   ['a one for an l', 'userl', 'user1', 'name_confusable'],
   ['a zero for an o', 'bob', 'b0b', 'name_confusable'],
-  ['a look-alike of a look-alike', 'аya', 'aуa', 'name_confusable'],
+  ['a confusable of a confusable', 'аya', 'aуa', 'name_confusable'],
   ['a typographic apostrophe', "O'Brien", 'O’Brien', 'name_confusable'],
 ];
 
@@ -74,7 +74,7 @@ const together = [
 ]; // biome-ignore format: a list
 
 describe.each(storeKinds)('on the %s store', (_, open) => {
-  test('62-66: beside a member nobody has a name that looks the same, or that hides something', async () => {
+  test('62-66: no client gets a name that is confusable with that of a member, or that has hidden characters', async () => {
     const { aya, mallory } = await start(await open());
     for (const [what, name, other, code] of besides) {
       await requestOk(aya, 'add:member', { roomId, username: name });
@@ -85,7 +85,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     }
   });
 
-  test('68: real names of many scripts, kana beside Han, and words that mean something elsewhere are members like any others', async () => {
+  test('68: real names of many scripts, kana beside Han, and special identifiers are accepted', async () => {
     const { url, aya } = await start(await open());
     for (const username of together) {
       const answer = await requestOk(await connect(url), 'add:member', { roomId, username });
@@ -94,7 +94,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     expect((await requestOk(aya, 'list:members', { roomId, limit: 500 })).count).toBe(together.length + 1);
   });
 
-  test('a name is free for those that look like it once its member has left, was removed, or is gone', async () => {
+  test('confusable names are free once the member has left, was removed, or timed out', async () => {
     const { url, aya } = await start(await open());
     const looks = ['user1', 'userl', 'uѕerl', 'user1'];
     for (const ending of ['leaves', 'is removed', 'is gone']) {
@@ -111,7 +111,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     }
   });
 
-  test('of many who ask at once, on two servers, for names that look alike one gets its name', async () => {
+  test('of many clients on two servers that request confusable names at once, one gets its name', async () => {
     const { url, store } = await start(await open());
     const other = await startServer({ store: await storeForAnotherServer(store), rateLimits: 'off', graceMs: GRACE });
     const names = ['aya1', 'ayal', 'ayaI', 'aya|', 'аya1', 'ауаl', 'aуаӀ', 'AYAL', 'ａｙａ１', 'Аyаl'];
@@ -125,7 +125,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     }
   });
 
-  test('a member who asks again for the own name has it, whatever it looks like', async () => {
+  test('a member who requests their own name again keeps it, whatever it is confusable with', async () => {
     const { url, store } = await start(await open());
     const iris = await connect(url);
     const { session } = await requestOk(iris, 'add:member', { roomId, username: 'Iris' });
@@ -148,7 +148,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     ['Cyrillic elsewhere', 'lоbby', 'lobbу'],
     ['a capital I', 'lobby', 'Iobby'],
     ['a capital I and a one', 'Iobby', '1obby'],
-  ])('62: no room is opened whose id differs from that of another in %s: %j, %j', async (__, one, other) => {
+  ])('62: no room is opened whose id differs from an existing one in %s: %j, %j', async (__, one, other) => {
     const { aya, mallory } = await start(await open());
     await requestOk(aya, 'create:room', { roomId: one, username: 'aya' });
     expect(await requestError(mallory, 'create:room', { roomId: other, username: 'mallory' })).toMatchObject({
@@ -182,7 +182,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     },
   );
 
-  test('a room and members of an earlier version, whose names nobody is given now, go on as they were', async () => {
+  test('a room and members of an earlier version, with names that are no longer valid, continue to work', async () => {
     const { store, url, aya } = await start(await open());
     const [old, name] = ['den\u2800\ue000', 'a\u200bya\ufff9'];
     const { session } = await requestOk(aya, 'add:member', { roomId, username: 'me' });
@@ -211,7 +211,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     expect((await requestError(back, 'add:member', { roomId: old, username: name })).code).toBe('invalid_payload');
   });
 
-  test('a member whose name an earlier version folded otherwise lapses once', async () => {
+  test('a member whose name an earlier version folded otherwise times out once', async () => {
     const { store, aya } = await start(await open());
     const key = 'member/a  b';
     const member = { username: 'a  b', author: 'nobody' };
@@ -222,7 +222,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
         { id: 'e1', by: 'a  b', author: 'nobody', kind: 'add:member', body: {}, keyUpdates: [[key, member]], lease: { key, node: 'gone' } },
       ],
     });
-    await until(async () => (await requestOk(aya, 'list:members', { roomId })).count === 1, 'it has lapsed');
+    await until(async () => (await requestOk(aya, 'list:members', { roomId })).count === 1, 'the lease has expired');
     await new Promise((resolve) => setTimeout(resolve, 2 * GRACE));
     expect((await store.readPage(roomId, { limit: 500 })).entries.filter(({ kind }) => kind === 'remove:member')).toHaveLength(1);
   });
@@ -230,7 +230,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
 
 const areConfusable = (one: string, other: string): boolean => comparisonForms(one).some((form) => comparisonForms(other).includes(form));
 
-/** As a version did that knew neither look-alikes nor the names of owners. */
+/** Like a version without confusable checks and without reserved owner names. */
 async function openOldRoom(store: Store, room: string, member: { username: string; author: string }): Promise<void> {
   const { username: by, author } = member;
   const settings = { owner: author, topic: '' } satisfies RoomSettings;
@@ -246,7 +246,7 @@ async function openOldRoom(store: Store, room: string, member: { username: strin
   });
 }
 
-test('whoever comes and goes under whatever name, no two who are there look alike, and only who does is refused', {
+test('in a random run, no two present names are confusable, and only confusable names are refused', {
   timeout: 120_000,
 }, async () => {
   const unit = fc.constantFrom(...'aAаΑαIl1|ӏ0Oоrnmｍéカ力\u0301 ');

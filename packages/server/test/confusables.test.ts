@@ -28,17 +28,17 @@ test.each([
   ['mathematical letters', '𝐚𝓎𝖆', 'aya'],
   ['a zero-width space', 'ay\u200ba', 'aya'],
   ['a right-to-left override', 'aya\u202e', 'aya'],
-  ['a soft hyphen and a look-alike', 'a\u00adуa', 'aya'],
+  ['a soft hyphen and a confusable', 'a\u00adуa', 'aya'],
   ['spaces', 'aya mori', 'aya   mori'],
   ['kinds of spaces', 'aya mori', 'aya\u3000mori'],
   ['an Ogham space', 'aya mori', 'aya\u1680mori'],
   ['apostrophes', "O'Brien", 'O’Brien'],
   ['hyphens', 'Jean-Luc', 'Jean‐Luc'],
   ['a caron and a breve', 'ǎ', 'ă'],
-  ['a letter that folds to a look-alike', 'Γ', 'y'],
+  ['a letter that folds to a confusable', 'Γ', 'y'],
   ['a stroke', 'Łukasz', 'l\u0338ukasz'],
   ['Cyrillic in capitals', 'МАRIА', 'MARIA'],
-])('%s: %j looks like %j', (_, one, other) => {
+])('%s: %j is confusable with %j', (_, one, other) => {
   expect([areConfusable(one, other), areConfusable(other, one)]).toEqual([true, true]);
 });
 
@@ -60,11 +60,11 @@ test.each([
   ['a number and one more digit', 'user1', 'user10'],
   ['letters of one script', 'Анна', 'Инна'],
   ['nothing in common', 'aya', 'ben'],
-])('%s: %j does not look like %j', (_, one, other) => {
+])('%s: %j is not confusable with %j', (_, one, other) => {
   expect([areConfusable(one, other), areConfusable(other, one)]).toEqual([false, false]);
 });
 
-test('no two numbers look alike, whatever stands before them', () => {
+test('no two numbers are confusable, with any prefix', () => {
   for (const before of ['', 'm', 'user', 'guest ', 'member-', 'ol']) {
     const known = new Map<string, number>();
     for (let number = 0; number < 12_000; number += 1) {
@@ -77,7 +77,7 @@ test('no two numbers look alike, whatever stands before them', () => {
 
 const text = fc.oneof(fc.string(), fc.string({ unit: 'binary' }), fc.string({ unit: fc.constantFrom(...'aAаΑIl1|0OoOrnmｍé́カ力 \u200b') }));
 
-test('a text looks like what it folds to, and a form is its own form', () => {
+test('a text is confusable with its folded form, and folding is idempotent', () => {
   fc.assert(
     fc.property(text, (each) => {
       expect(areConfusable(each, foldName(each))).toBe(true);

@@ -3,7 +3,7 @@ import { openRawWebSocket } from '@engawa/testkit/actors/raw-clients';
 import { expect, test } from 'vitest';
 import { startWithBystanders } from './helpers/bystanders.ts';
 
-test('the answer to an upgrade waits for the packet that opens the connection, and both go together', async () => {
+test('the answer to an upgrade waits for the open packet, and both are written together', async () => {
   const { url, io, expectUnharmed } = await startWithBystanders();
   const arriving = new Promise<{ tcpSocket: TcpSocket; waiting: number }>((resolve) => {
     io.engine.once('connection', ({ transport }: { transport: { socket: { _socket: TcpSocket } } }) => {

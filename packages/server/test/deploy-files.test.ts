@@ -82,7 +82,7 @@ function envOfRender({ envVars = [] }: Web): Record<string, string> {
   return Object.fromEntries(envVars.map(({ key, value = 'redis://elsewhere' }) => [key, value]));
 }
 
-test.each(Object.entries(environments))('%s sets what there is to set, to what it can be', (_, { RUN_AS, ...env }) => {
+test.each(Object.entries(environments))('%s sets existing settings to valid values', (_, { RUN_AS, ...env }) => {
   const { sources } = loadSettings([], env);
   const set = Object.values(sources).filter((source) => source === 'variable');
   expect(set).toHaveLength(Object.keys(env).length);
@@ -90,7 +90,7 @@ test.each(Object.entries(environments))('%s sets what there is to set, to what i
   if (RUN_AS !== undefined) expect(dockerfile).toContain('ARG RUN_AS=1000\nUSER $RUN_AS\n');
 });
 
-test('they mount disks where the image keeps its data, and reach it at its port', () => {
+test('deploy files mount disks at the data directory of the image, and use its port', () => {
   const folder = /ENGAWA_DATA_DIR=(\S+)/.exec(dockerfile)?.[1];
   expect([webWithDisk.disk?.mountPath, fly.mounts.destination, compose.services['engawa-1'].tmpfs[0]]).toEqual([folder, folder, folder]);
   expect(dockerfile).toContain(`VOLUME ${folder}\n`);
@@ -100,7 +100,7 @@ test('they mount disks where the image keeps its data, and reach it at its port'
   expect(caddyfile).toContain(`reverse_proxy engawa-1:${port} engawa-2:${port} {`);
 });
 
-test('who ends instances asks whether they are alive, who sends them users whether they are ready', async () => {
+test('liveness checks use the health route, and readiness checks the ready route', async () => {
   const enders = [webWithDisk.healthCheckPath, webWithRedis.healthCheckPath, container.livenessProbe.httpGet.path];
   const senders = [...fly.http_service.checks.map(({ path }) => path), container.startupProbe.httpGet.path];
   expect(new Set(enders)).toEqual(new Set(['/health']));
@@ -111,14 +111,14 @@ test('who ends instances asks whether they are alive, who sends them users wheth
   for (const path of ['/health', '/ready']) expect((await fetch(url + path)).status).toBe(200);
 });
 
-test('they give it the time that it takes to stop, where that is theirs to give', () => {
+test('deploy files set a stop timeout that covers the shutdown, where the platform allows it', () => {
   const compose30 = [compose.services['engawa-1'], compose.services['engawa-2']].map((service) => service.stop_grace_period);
   expect([fly.kill_signal, fly.kill_timeout, ...compose30]).toEqual(['SIGTERM', '30s', '30s', '30s']);
   expect([webWithDisk.maxShutdownDelaySeconds, webWithRedis.maxShutdownDelaySeconds]).toEqual([30, 30]);
   expect(dockerfile).toContain('STOPSIGNAL SIGTERM\n');
 });
 
-test('only instances that share a Redis are more than one', async () => {
+test('only deploy files with a shared Redis start several instances', async () => {
   expect([webWithDisk.numInstances, webWithRedis.numInstances]).toEqual([undefined, 2]);
   const { fromService } = webWithRedis.envVars?.find(({ key }) => key === 'REDIS_URL') ?? {};
   expect(fromService).toEqual({ type: keyValue.type, name: keyValue.name, property: 'connectionString' });
@@ -127,7 +127,7 @@ test('only instances that share a Redis are more than one', async () => {
   expect(compose.services['engawa-1'].environment.REDIS_URL).toBe('redis://redis:6379');
 });
 
-test('their Redis keeps what it is given', async () => {
+test('their Redis persists its data', async () => {
   expect(keyValue.maxmemoryPolicy).toBe('noeviction');
   const [program, ...flags] = compose.services.redis.command;
   expect(program).toBe('redis-server');
@@ -139,14 +139,14 @@ test('their Redis keeps what it is given', async () => {
   expect([name, warnings]).toEqual([expect.stringContaining('append-only file, fsync everysec, noeviction'), []]);
 });
 
-test('they ask of Cloud Run what it gives at most', () => {
+test('they request at most what Cloud Run offers', () => {
   const { timeoutSeconds, containerConcurrency } = cloudRun.spec.template.spec;
   const { periodSeconds, failureThreshold } = container.startupProbe;
   expect([timeoutSeconds, containerConcurrency, periodSeconds * failureThreshold]).toEqual([3600, 1000, 240]);
   expect(periodSeconds, 'a cold start is as long, whatever the server takes').toBe(1);
 });
 
-test('the image has the manifest of every package, and what of them runs', () => {
+test('the image contains the manifest of every package, and the files that run', () => {
   const running = new Set<string>();
   const addWithDependencies = (name: string): void => {
     running.add(name);

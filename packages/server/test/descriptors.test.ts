@@ -14,7 +14,7 @@ const open = (url: string): TcpSocket => {
   return socket;
 };
 
-test('more connections than there are descriptors: members go on, newcomers are refused, it is logged, and it recovers', async () => {
+test('with more connections than descriptors, members stay, new clients are refused, it is logged, and the server recovers', async () => {
   const { url, logLines, exitCode } = await startStarvedServer({ files: FILES });
   const aya = await connect(url);
   await requestOk(aya, 'create:room', { roomId: 'veranda', username: 'aya' });
@@ -42,7 +42,7 @@ test('more connections than there are descriptors: members go on, newcomers are 
   expect(lines.length).toBeLessThan(20);
 });
 
-test('connections leave the store the descriptors that it needs', async () => {
+test('connections leave enough descriptors for the store', async () => {
   const { url, logLines } = await startStarvedServer({ files: FILES });
   const crowd = Array.from({ length: 4 * FILES }, () => open(url));
   await until(() => logLines().some(({ msg }) => msg.includes(DROPPED)), 'they are used up');

@@ -19,7 +19,7 @@ const roomId = 'veranda';
 /** What takes a moment in memory takes minutes over a network. */
 const RUNS = isOnRedis ? 60 : 2_000;
 const timeout = 120_000;
-/** Of three who may come. */
+/** One of three possible members. */
 const largeRoom = 2;
 const headroom = { writeRetryAfterMs: 0, roomsPerSession: null, roomBytes: null, exceededRoomQuota: undefined, storageShare: 0 };
 
@@ -111,7 +111,7 @@ class Model {
   topic = '';
   retention: Retention | undefined;
   readonly members = new Map<string, string>();
-  /** Seqs of entries that are told to nobody else. */
+  /** Seqs of entries that are not broadcast to other members. */
   readonly quiet: number[] = [];
   readonly chats = new Map<number, ModelChat>();
   readonly once = new Map<string, number>();
@@ -143,12 +143,12 @@ class Model {
     return this.decideOnChat(event, author, ask);
   }
 
-  /** Why nobody but its owner is given a name that nobody has. */
+  /** Why an unused name is reserved for the owner. */
   private refusalOf(username: string, author: string): string | undefined {
     const name = foldName(username);
     const reserved = author === this.owner ? [] : [foldName(this.ownerName)];
     if (reserved.includes(name)) return 'name_taken';
-    // What looks like it is kept for the owner.
+    // Confusable names are reserved for the owner, too.
     if (reserved.length === 0 && lookOf(foldName(this.ownerName)) === lookOf(name)) return undefined;
     return [...this.members.keys(), ...reserved].some((other) => lookOf(other) === lookOf(name)) ? 'name_confusable' : undefined;
   }
@@ -192,7 +192,7 @@ class Model {
   }
 }
 
-test('any sequence of commands is answered, and leads where, the model says', { timeout }, async () => {
+test('any sequence of commands gives the answers and the state of the model', { timeout }, async () => {
   const met = new Map<string, Set<string>>();
   let quiet = 0;
   await fc.assert(
@@ -266,7 +266,7 @@ const counted = (reactions: Map<string, Set<string>>) =>
     .map(([reaction, authors]) => [reaction, authors.size])
     .sort();
 
-test('whatever many ask at once: names are unique, the order is total, a client id is kept once, keys equal a replay', {
+test('under concurrent commands names are unique, the order is total, a client id is stored once, and keys equal a replay', {
   timeout,
 }, async () => {
   const outcomes = { appended: 0, repeated: 0, stale: 0 };

@@ -14,8 +14,8 @@ import { openDatabase } from '#store/embedded/sqlite-driver.js';
 
 testStore({ open: (options) => open(newFolder(), options), test });
 
-describe('one folder belongs to one server', () => {
-  test('another one of this process is refused, and the first goes on', async () => {
+describe('a data directory belongs to one server', () => {
+  test('a second store in this process is refused, and the first continues', async () => {
     const folder = newFolder();
     const first = await open(folder);
     await add(first, 'den', null, draft('one'));
@@ -24,7 +24,7 @@ describe('one folder belongs to one server', () => {
     expect(await textsOf(first)).toEqual(['one', 'two']);
   });
 
-  test('another one by another name of the folder is refused', async () => {
+  test('a second store under another path of the directory is refused', async () => {
     const folder = newFolder();
     await open(folder);
     const link = join(newFolder(), 'link');
@@ -32,7 +32,7 @@ describe('one folder belongs to one server', () => {
     await isRefused(link, 'failed', /in use by another server/);
   });
 
-  test('another process is refused, and the first goes on', async () => {
+  test('another process is refused, and the first continues', async () => {
     const folder = newFolder();
     const first = await open(folder);
     const { lines } = startProcess(folder, 'hold');
@@ -40,7 +40,7 @@ describe('one folder belongs to one server', () => {
     await add(first, 'den', null, draft('one'));
   });
 
-  test('a process that holds it is not disturbed, and killed it leaves the folder free with all that it answered', async () => {
+  test('a process with the lock is not disturbed; once killed, it leaves the directory free with all that it answered', async () => {
     const folder = newFolder();
     const { child, lines } = startProcess(folder, 'write');
     const said: string[] = [];
@@ -56,7 +56,7 @@ describe('one folder belongs to one server', () => {
     await add(store, 'den', await epochOf(store), draft('goes on'));
   });
 
-  test('closed it can be opened again at once', async () => {
+  test('a closed store can be opened again at once', async () => {
     const folder = newFolder();
     for (const turn of [1, 2, 3]) {
       const store = await open(folder);
@@ -74,8 +74,8 @@ async function isKept(store: Store, line: string): Promise<void> {
   expect(kept?.entries.map(({ seq }) => String(seq))).toEqual(seqs);
 }
 
-describe('a folder that cannot be used is refused, and left as it is', () => {
-  test('missing folders are made', async () => {
+describe('a directory that cannot be used is refused, and left unchanged', () => {
+  test('missing directories are created', async () => {
     const folder = join(newFolder(), 'a', 'b');
     await add(await open(folder), 'den', null, draft('one'));
     expect(existsSync(join(folder, 'engawa.db'))).toBe(true);
@@ -89,7 +89,7 @@ describe('a folder that cannot be used is refused, and left as it is', () => {
     expect(readFileSync(file, 'utf8')).toBe('mine');
   });
 
-  test('a file of the name that is a folder', async () => {
+  test('a directory in place of the file', async () => {
     const folder = newFolder();
     mkdirSync(join(folder, 'engawa.db'));
     await isRefused(folder, 'failed', /cannot be written to/);
@@ -118,7 +118,7 @@ describe('a folder that cannot be used is refused, and left as it is', () => {
     await isRefusedUnchanged(folder, /another program/);
   });
 
-  test('a database of a newer version, or of none', async () => {
+  test('a database of a newer version, or without a version', async () => {
     const folder = newFolder();
     await write(folder, 'den', draft('one'));
     for (const format of [formatOf(folder) + 1, 1000, 0]) {
@@ -127,7 +127,7 @@ describe('a folder that cannot be used is refused, and left as it is', () => {
     }
   });
 
-  test('refused, it can be opened as soon as the cause is gone', async () => {
+  test('a refused directory can be opened as soon as the cause is removed', async () => {
     const folder = newFolder();
     await write(folder, 'den', draft('one'));
     const format = formatOf(folder);
@@ -138,8 +138,8 @@ describe('a folder that cannot be used is refused, and left as it is', () => {
   });
 });
 
-describe('a folder of format 1', () => {
-  test('is taken over with all its rooms, which go on', async () => {
+describe('a directory of format 1', () => {
+  test('is migrated with all its rooms, which continue', async () => {
     const folder = folderOfFormatOne();
     const clock = () => 1_700_000_000_000;
     const store = await open(folder, { clock });
@@ -188,7 +188,7 @@ describe('a folder of format 1', () => {
     expect((await (await open(folder)).readPage('den', { limit: 10 })).oldest).toBe(2);
   });
 
-  test('rids itself of the rooms that had ended', async () => {
+  test('loses the rooms that had ended', async () => {
     const folder = folderOfFormatOne();
     expect(bytesOf(folder).includes('farewell')).toBe(true);
     const store = await open(folder);
@@ -197,8 +197,8 @@ describe('a folder of format 1', () => {
   });
 });
 
-describe('a folder of format 2', () => {
-  test('is taken over: what was trimmed is gone, bodies are counted, and keys of chats belong to their entries', async () => {
+describe('a directory of format 2', () => {
+  test('is migrated: trimmed entries are absent, bodies are counted, and keys of chats belong to their entries', async () => {
     const folder = folderOfFormatTwo();
     expect(bytesOf(folder).includes('trimmed secret')).toBe(true);
     const store = await open(folder);
@@ -330,7 +330,7 @@ describe('a damaged database', () => {
     return folder;
   }
 
-  test.each([0x00, 0x41, 0xff])('says so of what it lost, and reads the rest: pages of %i', async (byte) => {
+  test.each([0x00, 0x41, 0xff])('reports the lost pages, and reads the rest: pages of %i', async (byte) => {
     const folder = await twoRooms();
     overwritePagesWith(folder, /broken(1[5-9]|2\d) /, byte);
     const before = databaseOf(folder);
@@ -346,7 +346,7 @@ describe('a damaged database', () => {
     expect(databaseOf(folder)).toBe(before);
   });
 
-  test('answers an append, or says that it failed', async () => {
+  test('answers an append, or reports that it failed', async () => {
     const folder = await twoRooms();
     overwritePagesWith(folder, /broken(1[5-9]|2\d) /, 0xff);
     const store = await open(folder);
@@ -358,14 +358,14 @@ describe('a damaged database', () => {
     expect((await store.readPage('healthy', { after: 0, limit: 100 })).entries.length).toBeGreaterThanOrEqual(40);
   });
 
-  test('is refused when nothing can be made of it', async () => {
+  test('is refused when nothing of it is readable', async () => {
     const folder = await twoRooms();
     const file = join(folder, 'engawa.db');
     writeFileSync(file, readFileSync(file).fill(0xff, 100, 4_096));
     await isRefusedUnchanged(folder, /damaged/);
   });
 
-  test('that was cut off says so of what it lost', async () => {
+  test('reports the loss when it is truncated', async () => {
     const folder = await twoRooms();
     const file = join(folder, 'engawa.db');
     const whole = readFileSync(file);
@@ -419,7 +419,7 @@ const canMount = ((): boolean => {
   }
 })();
 
-describe.skipIf(!canMount)('a read-only folder', () => {
+describe.skipIf(!canMount)('a read-only directory', () => {
   test('is refused, empty or not', async () => {
     const used = newFolder();
     await write(used, 'den', draft('one'));
@@ -442,7 +442,7 @@ describe.skipIf(!canMount)('a full disk', () => {
     writeFileSync(ballastOf(disk), Buffer.alloc(bavail * bsize - free));
   }
 
-  /** Appends until the disk is full; the texts that were answered as kept. */
+  /** Appends until the disk is full; returns the texts whose append was acknowledged. */
   async function appendUntilFull(store: Store, room: string, size: number): Promise<string[]> {
     const kept: string[] = [];
     const epoch = await epochOf(store, room);
@@ -483,7 +483,7 @@ describe.skipIf(!canMount)('a full disk', () => {
     },
   );
 
-  test('of many at once what was answered is kept, and nothing else', async () => {
+  test('keeps those of many concurrent appends that were answered, and nothing else', async () => {
     const disk = smallDisk();
     const store = await open(disk);
     const epoch = (await add(store, 'den', null, draft('opens'))).epoch;
@@ -504,7 +504,7 @@ describe.skipIf(!canMount)('a full disk', () => {
     expect(outcomes).toEqual(answers.map(({ status }) => (status === 'fulfilled' ? 'repeated' : 'appended')));
   });
 
-  test('wherever the last byte is, it never takes a full disk for a broken one', async () => {
+  test('is never reported as a damaged database, wherever the last byte is', async () => {
     const disk = smallDisk();
     const store = await open(disk);
     const texts: string[] = ['opens'];
@@ -519,7 +519,7 @@ describe.skipIf(!canMount)('a full disk', () => {
     expect(await textsOf(store)).toEqual(texts);
   });
 
-  test('can be closed, and opened when there is space', async () => {
+  test('lets the store close, and open when there is space', async () => {
     const disk = smallDisk();
     const store = await open(disk);
     await add(store, 'den', null, draft('opens'));
@@ -530,7 +530,7 @@ describe.skipIf(!canMount)('a full disk', () => {
     expect(await textsOf(await open(disk))).toEqual(['opens', ...kept]);
   });
 
-  test('leaves a folder of format 1 as it is, until there is space to take it over', async () => {
+  test('leaves a directory of format 1 unchanged until there is space to migrate it', async () => {
     const disk = folderOfFormatOne(smallDisk());
     let refused = 0;
     for (; ; refused += 1) {
@@ -554,8 +554,8 @@ describe.skipIf(!canMount)('a full disk', () => {
   });
 });
 
-describe('a disk that fails', () => {
-  test('is not written to again, what was answered is read, and kept when it is mended', async () => {
+describe('a disk with write errors', () => {
+  test('is not written to again; answered appends are readable, and stored once the disk is repaired', async () => {
     const folder = newFolder();
     // The largest size of a file stands in for the defect: writing past it is an error of the disk to SQLite, and no lack of space.
     const { lines } = startProcess(folder, 'fail', ['sh', '-c', 'ulimit -f 1000; exec "$@"', 'sh']);
@@ -572,7 +572,7 @@ describe('a disk that fails', () => {
   });
 });
 
-describe('what is gone is gone from the disk', () => {
+describe('erased data is removed from the disk', () => {
   const name = (index: number): string => `marker${String(index).padStart(5, '0')}.`;
 
   test('erased bodies, and nothing else', async () => {
@@ -600,7 +600,7 @@ describe('what is gone is gone from the disk', () => {
     expect((await textsOf(store)).slice(0, 600).filter((text) => text === undefined)).toHaveLength(erased.length);
   });
 
-  test('ended rooms, with their keys and the names of their people; the next life of the name stays', async () => {
+  test('ended rooms, with their keys and the names of their members; the next epoch of the id stays', async () => {
     const folder = newFolder();
     const store = await open(folder);
     const secret = (index: number): Draft => ({
@@ -626,7 +626,7 @@ describe('what is gone is gone from the disk', () => {
     await add(store, 'attic', null, draft('opens'));
   });
 
-  test('the space of a room that ended is free soon, though something is always written', async () => {
+  test('the space of an ended room is freed soon, under constant writes', async () => {
     const store = await open(newFolder());
     const { epoch } = await add(store, 'den', null, ...times(300, () => draft('x'.repeat(10_000))));
     const attic = await add(store, 'attic', null, draft('opens'));
@@ -643,7 +643,7 @@ describe('what is gone is gone from the disk', () => {
       .toBeLessThan(before - 2_500_000);
   });
 
-  test('trimmed entries, however many, and nothing else, while appends go on', async () => {
+  test('trimmed entries of any number, and nothing else, while appends continue', async () => {
     const folder = newFolder();
     const store = await open(folder);
     const drafts = (from: number, to: number): Draft[] =>
@@ -667,7 +667,7 @@ describe('what is gone is gone from the disk', () => {
     expect(await store.readPage('den', { limit: 10 })).toMatchObject({ head: 5_100, oldest: 5_101, entries: [] });
   });
 
-  test('tickets that ran out, and nothing else', async () => {
+  test('expired tickets, and nothing else', async () => {
     const folder = newFolder();
     let now = 1_700_000_000_000;
     const store = await open(folder, { clock: () => now });
@@ -693,7 +693,7 @@ describe('what is gone is gone from the disk', () => {
   test.each([
     ['erase', [null, { text: 'erases' }]],
     ['trim', [{ text: 'stays' }]],
-  ] as const)('also when the process was killed before it came to rest: %s', async (task, bodies) => {
+  ] as const)('erased data is removed after a kill before the idle task: %s', async (task, bodies) => {
     const folder = newFolder();
     const { child } = startProcess(folder, task);
     await once(child, 'exit');
@@ -704,7 +704,7 @@ describe('what is gone is gone from the disk', () => {
     expect((await store.readPage('den', { limit: 10 })).entries.map(({ body }) => body)).toEqual(bodies);
   });
 
-  test('also when it was closed before it came to rest', async () => {
+  test('erased data is removed after a close before the idle task', async () => {
     const folder = newFolder();
     await write(folder, 'den', draft('erased secret'), draft('erases', { eraseSeqs: [1] }));
     expect(bytesOf(folder).includes('erases')).toBe(true);
@@ -712,8 +712,8 @@ describe('what is gone is gone from the disk', () => {
   });
 });
 
-describe('opened again', () => {
-  test('everything is as it was', async () => {
+describe('after reopening', () => {
+  test('all state is unchanged', async () => {
     const folder = newFolder();
     const clock = () => 1_700_000_000_000;
     const store = await open(folder, { clock });
@@ -761,7 +761,7 @@ describe('opened again', () => {
     });
   });
 
-  test('ticks go on above all that there were, though the clock went back and the newest room has ended', async () => {
+  test('clocks continue above all earlier values, though the wall clock went back and the newest room has ended', async () => {
     const folder = newFolder();
     let now = 1_700_000_000_000;
     const ticks: number[] = [];
@@ -779,7 +779,7 @@ describe('opened again', () => {
     expect(ticks).toEqual([...new Set(ticks)].sort((a, b) => a - b));
   });
 
-  test('what was unpacked is as it was, and ticks go on above it in every room', async () => {
+  test('imported data is unchanged, and clocks continue above it in every room', async () => {
     const source = await open(newFolder());
     await add(source, 'den', null, draft('opens'));
     await joinAs(source, 'n1');
@@ -799,7 +799,7 @@ describe('opened again', () => {
     expect(again.durability).toBe('fsync');
   });
 
-  test('a forked log is in its new life', async () => {
+  test('a log with a new epoch keeps that epoch', async () => {
     const folder = newFolder();
     const store = await open(folder);
     const { epoch } = await add(store, 'den', null, draft('one'));
@@ -833,8 +833,8 @@ async function pictureOf(store: Store) {
   };
 }
 
-describe('many at once', () => {
-  test('appends that wait share their transactions', async () => {
+describe('concurrent appends', () => {
+  test('queued appends share transactions', async () => {
     const folder = newFolder();
     const store = await open(folder);
     const { epoch } = await add(store, 'den', null, draft('opens'));
@@ -845,7 +845,7 @@ describe('many at once', () => {
     expect(commitsIn(folder)).toBeLessThan(20);
   });
 
-  test('what is more than may wait is refused as busy, and the others are answered', async () => {
+  test('appends beyond the queue limit are refused as busy, and the others are answered', async () => {
     const store = await open(newFolder());
     const asked = times(51_000, () => store.append('den', { epoch: 'no such life', expectedVersions: [], drafts: [draft('in vain')] }));
     const answers = await Promise.allSettled(asked);
@@ -855,7 +855,7 @@ describe('many at once', () => {
     await add(store, 'den', null, draft('goes on'));
   });
 
-  test('more rooms than the writer remembers are all as they should be', async () => {
+  test('more rooms than the writer caches stay correct', async () => {
     const store = await open(newFolder());
     const rooms = times(10_500, (index) => String(index).padStart(5, '0'));
     const opened = await Promise.all(rooms.map((room) => add(store, room, null, draft('one'))));
@@ -866,7 +866,7 @@ describe('many at once', () => {
     expect(last.entries[0]?.prev).toBe((await store.read('00000', { seqs: [2] })).entries.get(2)?.id);
   });
 
-  test('an append that is larger than a batch is kept', async () => {
+  test('an append that is larger than a batch is stored', async () => {
     const store = await open(newFolder());
     const text = 'x'.repeat(9 * 1024 * 1024);
     const { epoch } = await add(store, 'den', null, draft('opens'));
@@ -874,7 +874,7 @@ describe('many at once', () => {
     expect((await textsOf(store)).map((each) => each?.length)).toEqual(['opens', 'before', text, 'behind'].map(({ length }) => length));
   });
 
-  test('one that cannot be kept does not take the others with it', async () => {
+  test('an append that fails does not fail the others of its batch', async () => {
     const store = await open(newFolder());
     const { epoch } = await add(store, 'den', null, draft('opens'));
     const nameless = { ...draft('has no id'), id: undefined } as unknown as Draft;

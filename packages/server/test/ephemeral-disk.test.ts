@@ -11,7 +11,7 @@ test.each([
   ['Cloud Run', { K_SERVICE: 'chat' }, 'No persistent disk is available: set REDIS_URL.'],
   ['Render', { RENDER: 'true' }, 'Attach a disk with this mount path, or set REDIS_URL.'],
   ['fly.io', { FLY_APP_NAME: 'chat' }, 'Mount a volume there, or set REDIS_URL.'],
-])('on %s a folder that is not on a disk of its own is warned of', (name, env, cure) => {
+])('a warning is written on %s for a directory that is not on a disk of its own', (name, env, cure) => {
   const warning = `/data is lost with all rooms when this instance of ${name} ends, and other instances have other rooms. ${cure}`;
   expect(ephemeralDiskWarning('/data', { env, mounts: mountsWith() })).toBe(warning);
   expect(ephemeralDiskWarning('/data', { env, mounts: '' })).toBe(warning);
@@ -32,7 +32,7 @@ test.each([
   expect(warning !== undefined).toBe(isWarnedOf);
 });
 
-test('elsewhere nothing is known, and nothing said', () => {
+test('on other hosts no warning is written', () => {
   expect(ephemeralDiskWarning('/data', { env: {}, mounts: mountsWith() })).toBe(undefined);
   expect(ephemeralDiskWarning('/data', { env: { K_SERVICE: '' }, mounts: mountsWith() })).toBe(undefined);
 });

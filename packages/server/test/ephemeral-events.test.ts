@@ -1,4 +1,4 @@
-/** What happens in a room and is not kept: who types, who is here, who has read how far. */
+/** Ephemeral events of a room: typing, presence and read marks. */
 import { LIMITS } from '@engawa/protocol';
 import { openMemory } from '@engawa/server';
 import {
@@ -33,7 +33,7 @@ const drop = (socket: Socket): void => void socket.io.engine.close();
 const memberNamed = async (socket: Socket, name: string) =>
   (await requestOk(socket, 'list:members', { roomId })).members.find(({ username }) => username === name);
 
-test('what a page has shown is read, though the node was not told of it yet', async () => {
+test('chats that a page returned count as read, before the node received their broadcast', async () => {
   const store = withOverrides(openMemory(), { subscribe: async () => () => undefined });
   const { aya, ben } = await startRoom({ store });
   await say(aya, 'aya', 'hello');
@@ -42,14 +42,14 @@ test('what a page has shown is read, though the node was not told of it yet', as
   expect((await requestError(ben, 'mark:read', { roomId, username: 'ben', seq: seq + 1 })).code).toBe('invalid_payload');
 });
 
-test('who types is told to the room, and no entry', async () => {
+test('typing is broadcast to the room, and no entry', async () => {
   const { store, aya, ben } = await startRoom();
   const { head } = await store.read(roomId, {});
   const [started, stopped] = [collectEvents(aya, 'start:typing:success'), collectEvents(aya, 'stop:typing:success')];
   await requestOk(ben, 'start:typing', { roomId, username: 'ben' });
-  await until(() => started.length === 1, 'she sees him type');
+  await until(() => started.length === 1, 'aya receives the typing of ben');
   await requestOk(ben, 'stop:typing', { roomId, username: 'ben' });
-  await until(() => stopped.length === 1, 'she sees that he stopped');
+  await until(() => stopped.length === 1, 'aya receives the end of the typing');
   expect([...started, ...stopped]).toEqual([
     { roomId, username: 'ben' },
     { roomId, username: 'ben' },
@@ -57,7 +57,7 @@ test('who types is told to the room, and no entry', async () => {
   expect((await store.read(roomId, {})).head).toBe(head);
 });
 
-test('of many signals of one member only the latest is told', async () => {
+test('of many ephemeral events of one member only the latest is broadcast', async () => {
   const { aya, ben } = await startRoom();
   const heard: string[] = [];
   aya.onAny((event: string) => heard.push(event));
@@ -65,7 +65,7 @@ test('of many signals of one member only the latest is told', async () => {
     ben.emit('start:typing', { roomId, username: 'ben' });
     ben.emit('stop:typing', { roomId, username: 'ben' });
   }
-  await until(() => heard.includes('stop:typing:success'), 'she hears the last');
+  await until(() => heard.includes('stop:typing:success'), 'aya receives the last event');
   await say(aya, 'aya', 'enough');
   expect(heard.filter((event) => event.includes('typing')).length).toBeLessThan(20);
 });
@@ -73,7 +73,7 @@ test('of many signals of one member only the latest is told', async () => {
 test.each([
   ['in a small room', {}],
   ['in a large room', { largeRoomThreshold: 2 }],
-])('a chat ends what it was typed with, %s, also where that was not told yet', async (_, settings) => {
+])('a chat ends the typing of its author, %s, also before the typing was broadcast', async (_, settings) => {
   const { store, aya, ben } = await startRoom(settings);
   const far = await connect((await startServer({ rateLimits: 'off', ...settings, store: await storeForAnotherServer(store) })).url);
   await requestOk(far, 'add:member', { roomId, username: 'far' });
@@ -102,7 +102,7 @@ test.each([
   await until(() => typing.every((names) => names.has('ben')), 'what is typed next is seen');
 });
 
-test('signals have a rate of their own, and take nothing from chats', async () => {
+test('ephemeral events have a rate of their own, and do not use that of chats', async () => {
   const { ben } = await startRoom({ rateLimits: 'on' });
   const answers = await Promise.all(Array.from({ length: 80 }, () => sendRequest(ben, 'start:typing', { roomId, username: 'ben' })));
   expect(answers.filter((answer) => !answer.ok && answer.error.code === 'rate_limited').length).toBeGreaterThan(0);
@@ -110,24 +110,24 @@ test('signals have a rate of their own, and take nothing from chats', async () =
 });
 
 describe('presence', () => {
-  test('a member is online, away when he says so, offline when he dropped, and online when he is back', async () => {
+  test('a member is online, away when they set it, offline when they dropped, and online when they are back', async () => {
     const { url, aya, ben, session } = await startRoom();
     const told = collectEvents(aya, 'update:presence:success');
     expect(await memberNamed(aya, 'ben')).toMatchObject({ presence: 'online' });
     await requestOk(ben, 'update:presence', { roomId, username: 'ben', presence: 'away' });
-    await until(() => told.at(-1)?.presence === 'away', 'she sees that he is away');
+    await until(() => told.at(-1)?.presence === 'away', 'aya receives that ben is away');
     expect(await memberNamed(aya, 'ben')).toMatchObject({ presence: 'away' });
     drop(ben);
-    await until(() => told.at(-1)?.presence === 'offline', 'she sees that he is gone');
+    await until(() => told.at(-1)?.presence === 'offline', 'aya receives that ben is offline');
     expect(told.at(-1)).toEqual({ roomId, username: 'ben', presence: 'offline', online: 1 });
     await until(async () => (await memberNamed(aya, 'ben'))?.presence === 'offline', 'the list says so, too');
     const back = await connect(url, { auth: { session } });
     expect(await requestOk(back, 'add:member', { roomId, username: 'ben' })).toMatchObject({ online: 2 });
-    await until(() => told.at(-1)?.presence === 'online', 'she sees that he is back');
+    await until(() => told.at(-1)?.presence === 'online', 'aya receives that ben is back');
     expect(told.at(-1)).toMatchObject({ online: 2 });
   });
 
-  test('a member is away only when all their connections are, and offline with the last of them', async () => {
+  test('a member is away only when all their connections are, and offline after the last of them', async () => {
     const { url, aya, ben, session } = await startRoom();
     const told: unknown[] = [];
     aya.on('update:presence:success', ({ username, presence }: { username: string; presence: string }) => {
@@ -135,11 +135,11 @@ describe('presence', () => {
     });
     const second = await connect(url, { auth: { session } });
     await requestOk(second, 'add:member', { roomId, username: 'ben' });
-    await until(() => told.length > 0, 'she sees that he came');
+    await until(() => told.length > 0, 'aya receives that ben came');
     const say = (socket: Socket, presence: 'online' | 'away') =>
       requestOk(socket, 'update:presence', { roomId, username: 'ben', presence });
     const is = async (presence: string) => {
-      // Longer than signals are gathered: what is wrong would be told by now.
+      // Longer than ephemeral events are batched: a wrong event would have arrived by now.
       await new Promise((resolve) => setTimeout(resolve, 150));
       expect([await memberNamed(aya, 'ben'), told.at(-1)]).toMatchObject([{ presence }, presence]);
     };
@@ -161,7 +161,7 @@ describe('presence', () => {
     expect(told).toEqual(['online', 'away', 'online', 'away', 'online', 'away', 'offline']);
   });
 
-  test('a member on two servers is as present as on the more present of them', async () => {
+  test('a member on two servers has the more present of both states', async () => {
     const one = await startServer({ rateLimits: 'off' });
     const two = await startServer({ rateLimits: 'off', store: await storeForAnotherServer(one.store) });
     const [aya, ben] = [await connect(one.url), await connect(one.url)];
@@ -192,7 +192,7 @@ describe('presence', () => {
     await are('away');
   });
 
-  test('a phone that sleeps for 40 seconds is a member still, on servers that let its name go after an absence or a minute; else it has left', async () => {
+  test('a phone that sleeps for 40 seconds stays a member on servers with a longer absence or grace period; otherwise it has left', async () => {
     const servers: [flags: string[], hasLapsed: boolean][] = [
       [[], false],
       [['--absence', '0'], true],
@@ -205,7 +205,7 @@ describe('presence', () => {
       expect(outcomes[index], servers[index]?.[0].join(' ')).toMatchObject(told);
     }
 
-    /** Which joins and leaves of the phone others were told; where none were, it is seen to be online again. */
+    /** The joins and leaves of the phone that others received; without any, its presence is online again. */
     async function sleepAndComeBack(flags: string[]): Promise<unknown[][]> {
       const server = new ServerProcess(newStoreLocation(), { flags });
       onTestFinished(async () => void (await server.stop()));
@@ -214,7 +214,7 @@ describe('presence', () => {
       await requestOk(aya, 'create:room', { roomId, username: 'aya' });
       const joined = collectEvents(aya, 'add:member:success');
       const { session, epoch, seq, lastId } = await requestOk(phone, 'add:member', { roomId, username: 'phone' });
-      await until(() => joined.length === 1, 'it is told');
+      await until(() => joined.length === 1, 'the entry is broadcast');
       const comings = [collectEvents(aya, 'add:member:success'), collectEvents(aya, 'remove:member:success')];
       const presences = collectEvents(aya, 'update:presence:success');
       drop(phone);
@@ -228,7 +228,7 @@ describe('presence', () => {
     }
   });
 
-  test('those who come back after a kill -9 know within a second how many are back', async () => {
+  test('members who reconnect after a kill -9 receive the current count within a second', async () => {
     const place = newStoreLocation();
     const killed = new ServerProcess(place);
     onTestFinished(() => killed.kill().catch(() => undefined));
@@ -263,7 +263,7 @@ describe('presence', () => {
     await requestOk(aya, 'create:room', { roomId, username: 'aya' });
     const told = collectEvents(aya, 'update:presence:success');
     await requestOk(ben, 'add:member', { roomId, username: 'ben' });
-    await until(() => told.some(({ username }) => username === 'ben'), 'she sees him');
+    await until(() => told.some(({ username }) => username === 'ben'), 'aya receives the presence of ben');
     await until(async () => {
       await requestOk(aya, 'update:presence', { roomId, username: 'aya', presence: 'online' });
       return told.at(-1)?.online === 2;
@@ -276,7 +276,7 @@ describe.each(storeKinds)('read marks on the %s store', (_, open) => {
   const listed = async (socket: Socket) => (await requestOk(socket, 'list:rooms', {})).rooms.find((room) => room.roomId === roomId);
   const reaction = { roomId, reaction: '👍' };
 
-  test('a mark only goes forward, the rest is unread, and the room hears it', async () => {
+  test('a mark only advances, the rest is unread, and the room receives it', async () => {
     const { aya, ben } = await startRoom({ store: await open() });
     const told = collectEvents(aya, 'mark:read:success');
     const seqs = [await say(aya, 'aya', '1'), await say(aya, 'aya', '2'), await say(aya, 'aya', '3')].map(({ seq }) => seq);
@@ -285,19 +285,19 @@ describe.each(storeKinds)('read marks on the %s store', (_, open) => {
     expect(await mark(ben, 'ben', second)).toMatchObject({ read: second, unread: 1, mentions: 0, asOf: third });
     expect(await mark(ben, 'ben', first)).toMatchObject({ read: second, unread: 1 });
     expect(await mark(ben, 'ben', third)).toMatchObject({ read: third, unread: 0 });
-    await until(() => told.at(-1)?.read === third, 'she sees how far he is');
+    await until(() => told.at(-1)?.read === third, 'aya receives the read mark of ben');
     expect(told.every(({ read }) => read === second || read === third)).toBe(true);
     await say(aya, 'aya', '4');
     expect(await memberNamed(aya, 'ben')).toMatchObject({ read: third });
     expect(await requestOk(ben, 'add:member', { roomId, username: 'ben' })).toMatchObject({ read: third, seq: third + 1, unread: 1 });
   });
 
-  test('who comes back after a night finds unread what others said, in rooms that are not joined yet, too', async () => {
+  test('a member who reconnects after a night gets unread counts, also of rooms that are not joined yet', async () => {
     const { url, aya, ben, session } = await startRoom({ store: await open(), graceMs: 100 });
     const { seq } = await say(aya, 'aya', 'good night');
     await mark(ben, 'ben', seq);
     drop(ben);
-    await until(async () => (await memberNamed(aya, 'ben')) === undefined, 'his name lapsed');
+    await until(async () => (await memberNamed(aya, 'ben')) === undefined, 'the lease of the name expired');
     for (const text of ['1', '2', 'ben?', '4', '5']) await say(aya, 'aya', text);
     const back = await connect(url, { auth: { session } });
     const unread = { read: seq, unread: 5, mentions: 1 };
@@ -312,7 +312,7 @@ describe.each(storeKinds)('read marks on the %s store', (_, open) => {
     expect(await listed(back)).toMatchObject({ read: joined.seq, unread: 0, mentions: 0 });
   });
 
-  test('a mark is of the person, under whatever name, and whoever has the name since', async () => {
+  test('a mark belongs to the author, under any name, and not to a later holder of the name', async () => {
     const { aya, ben, url } = await startRoom({ store: await open() });
     const { seq } = await say(aya, 'aya', '1');
     await mark(ben, 'ben', seq);
@@ -330,7 +330,7 @@ describe.each(storeKinds)('read marks on the %s store', (_, open) => {
     expect(await listed(ben)).toMatchObject({ read: seq, unread: 2, mentions: 1 });
   });
 
-  test('unread are the chats of others as they stand, and nothing else', async () => {
+  test('only current chats of other authors count as unread', async () => {
     const { url, aya, ben } = await startRoom({ store: await open(), graceMs: 100 });
     const { seq: chatSeq } = await say(aya, 'aya', 'read');
     await mark(ben, 'ben', chatSeq);
@@ -343,7 +343,7 @@ describe.each(storeKinds)('read marks on the %s store', (_, open) => {
       const napping = await connect(url);
       await requestOk(napping, 'add:member', { roomId, username: name });
       drop(napping);
-      await until(async () => (await memberNamed(aya, name)) === undefined, 'its name lapsed');
+      await until(async () => (await memberNamed(aya, name)) === undefined, 'the lease of the name expired');
     }
     const count = async () => {
       const { unread, mentions } = await requestOk(ben, 'add:member', { roomId, username: 'ben' });
@@ -360,7 +360,7 @@ describe.each(storeKinds)('read marks on the %s store', (_, open) => {
     expect(await count()).toEqual([2, 1]);
   });
 
-  test('a hundred are as many or more', async () => {
+  test('the unread count ends at a hundred', async () => {
     const { aya, ben } = await startRoom({ store: await open() });
     await Promise.all(Array.from({ length: 130 }, (__, number) => say(aya, 'aya', `${number} for ben`)));
     expect(await listed(ben)).toMatchObject({ unread: 100, mentions: 100 });
@@ -369,7 +369,7 @@ describe.each(storeKinds)('read marks on the %s store', (_, open) => {
   });
 });
 
-test('what is unread is counted as often as leaves enough to come back with, and then left out', async () => {
+test('unread counts are limited so that resuming stays affordable, and are left out beyond that', async () => {
   const { aya, ben } = await startRoom({ rateLimits: 'on' });
   await say(aya, 'aya', 'unread');
   const { rooms } = await requestOk(ben, 'list:rooms', {});
@@ -380,7 +380,7 @@ test('what is unread is counted as often as leaves enough to come back with, and
   connection.takeResumeTokens(1);
 });
 
-test('nobody marks what is not there yet, or speaks for somebody else', async () => {
+test('a mark beyond the head, or for another member, is refused', async () => {
   const { aya, ben } = await startRoom();
   expect((await requestError(ben, 'mark:read', { roomId, username: 'ben', seq: 10_000 })).code).toBe('invalid_payload');
   expect((await requestError(ben, 'mark:read', { roomId, username: 'aya', seq: 1 })).code).toBe('not_a_member');
@@ -389,7 +389,7 @@ test('nobody marks what is not there yet, or speaks for somebody else', async ()
   expect((await requestError(ben, 'start:typing', { roomId, username: 'ben' })).code).toBe('not_a_member');
 });
 
-test('signals and counts that come when the room has ended here are told to nobody', async () => {
+test('ephemeral events and counts that arrive after the room has ended are not broadcast', async () => {
   const told: string[] = [];
   const announced: object[] = [];
   const signals = new EphemeralEvents({

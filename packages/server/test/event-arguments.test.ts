@@ -17,7 +17,7 @@ function argumentsOf(socket: Socket, all: Map<string, unknown[][]>): void {
 
 const isEntry = ([told]: unknown[]): boolean => typeof told === 'object' && told !== null && 'prev' in told && 'by' in told;
 
-test('no event but an entry ends in a text, and none is without arguments', async () => {
+test('only entries end in a text, and every event has arguments', async () => {
   const store = await newStore();
   const small = await startServer({ rateLimits: 'off', store });
   const [aya, ben] = [await connect(small.url), await connect(small.url)];
@@ -44,7 +44,7 @@ test('no event but an entry ends in a text, and none is without arguments', asyn
   await store.startNewEpoch(roomId, epoch);
   await requestOk(aya, 'list:chats', { roomId });
   await requestOk(aya, 'create:chat', { roomId, username: 'aya', message: 'in another log' });
-  await until(() => all.has('reset:room'), 'the fork is told');
+  await until(() => all.has('reset:room'), 'the new epoch is announced');
 
   const large = await startServer({ rateLimits: 'off', largeRoomThreshold: 2 });
   const guests = [await connect(large.url), await connect(large.url), await connect(large.url)];
@@ -52,7 +52,7 @@ test('no event but an entry ends in a text, and none is without arguments', asyn
   for (const [index, socket] of guests.entries())
     await requestOk(socket, index === 0 ? 'create:room' : 'add:member', { roomId, username: `guest ${index}` });
   guests[1]?.emit('start:typing', { roomId, username: 'guest 1' });
-  await until(() => all.has('members:changed') && all.has('typing:changed'), 'a large room tells of itself');
+  await until(() => all.has('members:changed') && all.has('typing:changed'), 'the summary of a large room arrives');
   await large.stop();
 
   const entries = [...all.values()].flat().filter(isEntry);

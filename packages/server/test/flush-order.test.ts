@@ -1,4 +1,4 @@
-/** Connections take turns: however much one sends, the others are heard between. */
+/** Connections take turns: however much one sends, the requests of others run in between. */
 
 import { connectRaw, openRawWebSocket } from '@engawa/testkit/actors/raw-clients';
 import { until } from '@engawa/testkit/processes/server';
@@ -11,7 +11,7 @@ const MESSAGES = 200;
 const SENDERS = 16;
 const FEW_MESSAGES = 30;
 
-test('of a client that sends megabytes at once, a few messages are read in each turn of the event loop, and all of them', async () => {
+test('of a client that sends megabytes at once, a few messages are read in each turn of the event loop, until all are read', async () => {
   const { url, io, expectUnharmed } = await startWithBystanders({ rateLimits: 'off' });
   const raw = await connectRaw(await openRawWebSocket(url, { headers: ATTACKER_HEADERS }));
   const [socket] = [...io.sockets.sockets.values()].slice(-1);
@@ -32,7 +32,7 @@ test('of a client that sends megabytes at once, a few messages are read in each 
   await expectUnharmed();
 });
 
-test('of many that send megabytes, a few are read on in each turn of the event loop, and all in the end', async () => {
+test('of many clients that send megabytes, a few are read in each turn of the event loop, until all are read', async () => {
   const { url, io, expectUnharmed } = await startWithBystanders({ rateLimits: 'off' });
   const senders = await Promise.all(
     Array.from({ length: SENDERS }, async () => connectRaw(await openRawWebSocket(url, { headers: ATTACKER_HEADERS }))),
@@ -55,7 +55,7 @@ test('of many that send megabytes, a few are read on in each turn of the event l
   await expectUnharmed();
 });
 
-test('binary data in a payload is not looked through, byte by byte', () => {
+test('binary data in a payload is not scanned byte by byte', () => {
   const looking = vi.spyOn(Object, 'values');
   expect(exceedsJsonLimits({ maxLevels: 3, maxValues: 10 }, { a: [Buffer.alloc(64)] })).toBe(false);
   const looked = looking.mock.calls.length;

@@ -49,7 +49,7 @@ describe('the text of an address', () => {
     '[]',
     'x:1',
     '::g',
-  ])('%j is none', (text) => {
+  ])('%j is not an address', (text) => {
     expect(parseIp(text)).toBeUndefined();
   });
 
@@ -66,7 +66,7 @@ describe('the text of an address', () => {
 });
 
 describe('networks', () => {
-  test.each(['10.0.0.0/8', '203.0.113.9', '203.0.113.9/32', '0.0.0.0/0', '2001:db8::/32', '::1', '::/0'])('%s is one', (text) => {
+  test.each(['10.0.0.0/8', '203.0.113.9', '203.0.113.9/32', '0.0.0.0/0', '2001:db8::/32', '::1', '::/0'])('%s is a network', (text) => {
     expect(isNetwork(text)).toBe(true);
   });
 
@@ -82,11 +82,11 @@ describe('networks', () => {
     'private',
     '10.0.0.0/-1',
     '10.0.0.0/8 ',
-  ])('%j is none', (text) => {
+  ])('%j is not a network', (text) => {
     expect(isNetwork(text)).toBe(false);
   });
 
-  test('an address is in those that contain it, and what is no address in none', () => {
+  test('an address is in the networks that contain it, and a value that is not an address in none', () => {
     const networks = new Networks(['10.0.0.0/8', '2001:db8::/32', '192.0.2.1']);
     expect(['10.255.0.1', '2001:db8:ffff::1', '192.0.2.1'].filter((ip) => networks.has(ip))).toHaveLength(3);
     expect(['11.0.0.1', '2001:db9::1', '192.0.2.2', '', 'unknown', '10'].filter((ip) => networks.has(ip))).toEqual([]);
@@ -116,11 +116,11 @@ describe('X-Forwarded-For', () => {
     ['proxies by their networks and forged ones', '1.1.1.1, 10.9.9.9, 203.0.113.9, 10.1.2.3', PROXIES, '203.0.113.9'],
     ['a client within the networks', '10.1.2.3, 10.2.3.4', PROXIES, '10.1.2.3'],
     ['a proxy of the networks that wrote no address', 'unknown, 10.1.2.3', PROXIES, '10.1.2.3'],
-  ] as const)('%s: the address is the one that can be believed', (_, list, trusted, expected) => {
+  ] as const)('%s: the address is the trustworthy one', (_, list, trusted, expected) => {
     expect(clientOf(list === undefined ? {} : { 'x-forwarded-for': list }, trusted)).toBe(expected);
   });
 
-  test('who comes past the proxy, from outside its networks, is not believed', () => {
+  test('a client that connects past the proxy, from outside its networks, is not trusted', () => {
     expect(clientOf({ 'x-forwarded-for': '203.0.113.9' }, PROXIES, '198.51.100.7')).toBe('198.51.100.7');
     expect(clientOf({ 'x-forwarded-for': '203.0.113.9' }, PROXIES, '::1')).toBe('203.0.113.9');
     expect(clientOf({ 'x-forwarded-for': '203.0.113.9' }, PROXIES, '::ffff:10.0.0.9')).toBe('203.0.113.9');
@@ -152,30 +152,30 @@ describe('Forwarded', () => {
     ['the same where the proxy quotes', 'for="1.1.1.1, for="[2001:db8::1]:443"'],
     ['a text that is no pair', 'for 203.0.113.9'],
     ['more than any proxies write', `${'for=1.1.1.1, '.repeat(500)}for=203.0.113.9`],
-  ])('%s makes nobody another: all of them count as one address', (_, forwarded) => {
+  ])('%s changes no address: all of them count as one', (_, forwarded) => {
     expect(clientOf({ forwarded }, 1)).toBe(UNRELIABLE);
   });
 });
 
 describe('both headers', () => {
-  test('that agree are believed', () => {
+  test('that agree are trusted', () => {
     const headers = { 'x-forwarded-for': '203.0.113.9:1', forwarded: 'for="203.0.113.9:2"' };
     expect(clientOf(headers, 1)).toBe('203.0.113.9');
   });
 
-  test('of which a client made up the one that its proxy does not know: all of them count as one address', () => {
+  test('of which the client forged the one that the proxy does not set: all clients count as one address', () => {
     for (const fake of ['1.1.1.1', '2.2.2.2']) {
       expect(clientOf({ 'x-forwarded-for': '203.0.113.9', forwarded: `for=${fake}` }, 1)).toBe(UNRELIABLE);
       expect(clientOf({ 'x-forwarded-for': fake, forwarded: 'for=203.0.113.9' }, 1)).toBe(UNRELIABLE);
     }
   });
 
-  test('mean nothing from who is no proxy', () => {
+  test('mean nothing from a client that is not a proxy', () => {
     expect(clientOf({ 'x-forwarded-for': '1.1.1.1', forwarded: 'for=2.2.2.2' }, ['192.0.2.0/24'])).toBe(PROXY);
   });
 });
 
-describe('on the wire', () => {
+describe('over HTTP', () => {
   const { connections } = LIMITS.perAddress;
   const crowd = (url: string, headers: (each: number) => Record<string, string>) =>
     Promise.all(Array.from({ length: 2 * connections + 1 }, (_, each) => openRawWebSocket(url, { headers: headers(each) })));
@@ -187,12 +187,12 @@ describe('on the wire', () => {
     ['another port in Forwarded', (each: number) => ({ forwarded: `for="203.0.113.9:${40_000 + each}"` })],
     ['something that is no address', (each: number) => ({ 'x-forwarded-for': `_${each}` })],
     ['a forged Forwarded beside X-Forwarded-For', (each: number) => ({ 'x-forwarded-for': '203.0.113.9', forwarded: `for=1.1.1.${each}` })],
-  ])('%s makes no other address', async (_, headers) => {
+  ])('%s does not change the address', async (_, headers) => {
     const { url } = await startServer({ trustedProxies: 1 });
     await expect(crowd(url, headers as (each: number) => Record<string, string>)).rejects.toThrow('429');
   });
 
-  test.each([[['10.0.0.0/8', '::1']], [['192.0.2.7']]])('beside proxies of %j nobody can invent addresses', async (trustedProxies) => {
+  test.each([[['10.0.0.0/8', '::1']], [['192.0.2.7']]])('clients cannot forge addresses beside proxies of %j', async (trustedProxies) => {
     const { url } = await startServer({ trustedProxies });
     await expect(crowd(url, (each) => ({ 'x-forwarded-for': `203.0.113.${each}` }))).rejects.toThrow('429');
   });
@@ -210,7 +210,7 @@ describe('known addresses', () => {
     return addresses;
   };
 
-  test('are bounded in number; those that use something stay', () => {
+  test('are bounded in number; those in use stay', () => {
     const addresses = known(100);
     const used = addresses.get('192.0.2.1');
     used.addConnection();
@@ -219,7 +219,7 @@ describe('known addresses', () => {
     expect(addresses.get('192.0.2.1')).toBe(used);
   });
 
-  test('of an exempt network are not counted at all', () => {
+  test('of an exempt network are not counted', () => {
     const addresses = new AddressLimiterRegistry({ limits: LIMITS.perAddress, exemptNetworks: ['10.0.0.0/8'] });
     addresses.close();
     for (let each = 0; each < 10_000; each += 1) expect(addresses.get(`10.0.${each >> 8}.${each & 0xff}`).addConnection()).toBeUndefined();

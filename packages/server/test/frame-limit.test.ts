@@ -1,4 +1,4 @@
-/** Frames that mean nothing are read all the same: who sends more of them than any client has a reason to is closed. */
+/** Frames without a meaning cost time too: a connection that sends more of them than any client needs is closed. */
 import { LIMITS } from '@engawa/protocol';
 import { connectRaw, openRawPolling, openRawWebSocket } from '@engawa/testkit/actors/raw-clients';
 import { withTimeout } from '@engawa/testkit/processes/server';
@@ -30,7 +30,7 @@ test.each(['pong', 'ping'] as const)('one that sends many frames of the kind %s 
   await expectUnharmed();
 });
 
-test('frames of all kinds count together, and the operator reads of each connection that is closed once', async () => {
+test('frames of all kinds count together, and each closed connection is logged once', async () => {
   const lines: string[] = [];
   const log = pino({ level: 'info' }, { write: (line: string) => void lines.push(line) });
   const { url, expectUnharmed } = await startWithBystanders({ log });
@@ -42,7 +42,7 @@ test('frames of all kinds count together, and the operator reads of each connect
   await expectUnharmed();
 });
 
-test('one that polls and posts many packets is closed, however few are in each body', async () => {
+test('a polling connection that posts many packets is closed, however few are in each body', async () => {
   const { url, expectUnharmed } = await startWithBystanders();
   const raw = await connectRaw(await openRawPolling(url, { headers: ATTACKER_HEADERS }));
   let posted = 0;
@@ -52,7 +52,7 @@ test('one that polls and posts many packets is closed, however few are in each b
   await expectUnharmed();
 });
 
-test('one that sends some, or any number where rates are lifted, is not closed', async () => {
+test('a connection that sends some frames, or any number with the rates lifted, is not closed', async () => {
   const { url, expectUnharmed } = await startWithBystanders();
   const raw = await connectRaw(await openRawWebSocket(url, { headers: ATTACKER_HEADERS }));
   await raw.send(...frames(SOME, '3'), '427["list:rooms",{}]');
@@ -65,7 +65,7 @@ test('one that sends some, or any number where rates are lifted, is not closed',
   await free.waitForPacket(/^437\[\{"ok":true/);
 });
 
-test('who was let in, leaves and comes back on the same connection is closed: its rates would begin anew', async () => {
+test('a client that disconnects and connects again on the same connection is closed, since its rates would restart', async () => {
   const { url, expectUnharmed } = await startWithBystanders();
   const raw = await connectRaw(await openRawWebSocket(url, { headers: ATTACKER_HEADERS }));
   await raw.send('41', '40');

@@ -11,7 +11,7 @@ const start = async () => startServer({ rateLimits: 'off', pingInterval: INTERVA
 const waits = (milliseconds: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, milliseconds));
 const pings = (heard: readonly string[]): number => heard.filter((packet) => packet === '2').length;
 
-test('who answers no ping is found in time, and the others stay', async () => {
+test('a client that answers no ping is detected in time, and the others stay', async () => {
   const { url } = await start();
   const living = await Promise.all(Array.from({ length: 20 }, () => connect(url)));
   const began = performance.now();
@@ -25,19 +25,19 @@ test('who answers no ping is found in time, and the others stay', async () => {
   expect(living.filter(({ connected }) => connected)).toHaveLength(20);
 });
 
-test('whatever else comes while an answer is due gives as long again, and only once', async () => {
+test('any other packet while a pong is due extends the timeout once', async () => {
   const { url } = await start();
   const client = await connectRaw(await openRawWebSocket(url));
   await client.waitForPacket(/^2$/);
   const began = performance.now();
   const asking = setInterval(() => void client.send('420["list:rooms",{}]'), 50);
-  await withTimeout(client.closed, 'the end of who only asks').finally(() => clearInterval(asking));
+  await withTimeout(client.closed, 'the end of the connection that only sends requests').finally(() => clearInterval(asking));
   const took = performance.now() - began;
   expect(took).toBeGreaterThan(TIMEOUT_MS + 50);
   expect(took).toBeLessThan(2 * TIMEOUT_MS + SLACK_MS);
 });
 
-test('everybody is pinged once in each interval, whenever he came', async () => {
+test('each connection gets one ping in each interval, whenever it connected', async () => {
   const { url } = await start();
   const clients = [];
   for (let each = 0; each < 10; each += 1) {
@@ -54,20 +54,20 @@ test('everybody is pinged once in each interval, whenever he came', async () => 
   }
 });
 
-test('who polls is pinged, and found when he polls no more', async () => {
+test('a polling client is pinged, and detected when it stops polling', async () => {
   const { url } = await start();
   const silent = await openRawPolling(url, { polls: false });
   await silent.postBody('40');
   const stays = await connect(url, { transports: ['polling'] });
   await waits(3 * INTERVAL_MS);
   expect(stays.connected).toBe(true);
-  await until(async () => (await silent.postBody('420["list:rooms",{}]')) === 400, 'his session is gone');
+  await until(async () => (await silent.postBody('420["list:rooms",{}]')) === 400, 'the session has ended');
 });
 
-test('who changes from polling to a WebSocket is pinged there', async () => {
+test('a client that upgrades from polling to a WebSocket is pinged there', async () => {
   const { url } = await start();
   const client = await connect(url, { transports: ['polling', 'websocket'] });
-  await until(() => client.io.engine.transport.name === 'websocket', 'he has changed');
+  await until(() => client.io.engine.transport.name === 'websocket', 'the client has upgraded');
   let heard = 0;
   client.io.engine.on('packet', ({ type }: { type: string }) => (heard += type === 'ping' ? 1 : 0));
   await waits(4 * INTERVAL_MS);

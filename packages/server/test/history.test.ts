@@ -22,11 +22,11 @@ interface Seen {
 }
 
 describe('the checker of histories finds', () => {
-  test('nothing where all is well', () => {
+  test('nothing in a correct history', () => {
     expect(faultsIn(() => undefined)).toEqual([]);
   });
 
-  test('nothing where a client came later, and received the end of the log only', () => {
+  test('nothing where a client joined later and received the end of the log only', () => {
     expect(faultsIn(({ ben }) => ben.entries.splice(0, 3))).toEqual([]);
   });
 
@@ -37,7 +37,7 @@ describe('the checker of histories finds', () => {
     ['a text that is gone', ({ entry }) => (entry(9).body = null), 'the text of 9 is gone'],
     ['a text that should be gone', ({ entry }) => (entry(4).body = { message: 'one' }), 'the replaced text of 4 is still there'],
     ['a chat that is there twice', ({ add, entry }) => add(entry(11)), 'the client id of 12 is there twice'],
-    ['a chat that nobody sent', ({ add }) => add(chatBy('Aya')), 'create:chat at 12 was sent by nobody'],
+    ['a chat without a sender', ({ add }) => add(chatBy('Aya')), 'create:chat at 12 was sent by nobody'],
     ['a hole', ({ log }) => log.entries.splice(4, 1), 'after 4 comes 6'],
     ['a head beyond the end', ({ log }) => (log.head = 12), 'the head is 12, the last entry is 11'],
     ['a broken chain', ({ entry }) => (entry(7).prev = 'e5'), 'the prev of 7 is not the told entry before it'],
@@ -53,7 +53,7 @@ describe('the checker of histories finds', () => {
     ['a key that is missing', ({ log }) => log.keys.delete('settings'), 'the key settings is not as a replay'],
     ['a key too many', ({ log }) => log.keys.set('member/ben', { value: true, seq: 3 }), 'the key member/ben is not as a replay'],
     ['a wrong count', ({ log }) => log.counts.set('member', 2), 'the count of member is not as a replay'],
-    ['words of somebody who left', ({ add }) => add(chatBy('Ben')), 'create:chat at 12 is by Ben, who is not there'],
+    ['a chat of a member who left', ({ add }) => add(chatBy('Ben')), 'create:chat at 12 is by Ben, who is not there'],
     ['a second join', ({ add, entry }) => add(entry(2)), 'add:member at 12 adds what was there'],
     ['a second leave', ({ add, entry }) => add(entry(10)), 'remove:member at 12 takes away what was not there'],
     ['another epoch', ({ log }) => (log.epoch = 'other'), 'a1 of Aya was acknowledged in another epoch'],
@@ -85,7 +85,7 @@ describe('the checker of histories finds', () => {
   });
 });
 
-describe('where a log was forked, the checker finds', () => {
+describe('where a log has a new epoch, the checker finds', () => {
   test.each<[what: string, spoil: (seen: Seen) => unknown]>([
     ['nothing where all is well', () => undefined],
     ['nothing where a chat is at another place', ({ sent }) => (sent('a5').acks = [{ ...ackOf(40), epoch: 'epoch.2' }])],

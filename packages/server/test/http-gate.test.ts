@@ -46,7 +46,7 @@ async function open(url: string): Promise<{ socket: TcpSocket; heard: () => stri
 }
 
 test.each(['socket.io.js', 'socket.io.min.js', 'socket.io.esm.min.js', 'socket.io.msgpack.min.js.map'])(
-  'GET /socket.io/%s is told where the library is',
+  'GET /socket.io/%s is answered with the place of the library',
   async (name) => {
     const { url } = await startServer();
     const { status, body } = await ask(url, { path: `/socket.io/${name}` });
@@ -70,12 +70,12 @@ describe('methods', () => {
   );
   const ofSocketIo = ['PUT', 'DELETE', 'PATCH', 'TRACE', 'HEAD'].map((method) => [method, POLLING, 'GET, POST, OPTIONS'] as const);
 
-  test.each([...ofPages, ...ofSocketIo])('%s %s is answered 405, with what is allowed', async (method, path, allow) => {
+  test.each([...ofPages, ...ofSocketIo])('%s %s is answered 405, with the allowed methods', async (method, path, allow) => {
     const { url } = await startServer();
     expect(await ask(url, { method, path })).toMatchObject({ status: 405, headers: { allow, connection: 'close' } });
   });
 
-  test.each(['PUT', 'DELETE', 'TRACE'])('%s of an open session is answered 405, and the session goes on', async (method) => {
+  test.each(['PUT', 'DELETE', 'TRACE'])('%s of an open session is answered 405, and the session continues', async (method) => {
     const { url, expectUnharmed } = await startWithBystanders();
     const session = await connectRaw(await openRawPolling(url, { headers: ATTACKER_HEADERS }));
     const { pathname, search } = new URL(session.address);
@@ -89,13 +89,13 @@ describe('methods', () => {
     expect(await ask(url, { method: 'HEAD', path })).toMatchObject({ status: 200, body: '' });
   });
 
-  test('an upgrade is asked for with GET', async () => {
+  test('an upgrade needs GET', async () => {
     const { url } = await startServer();
     const head = `POST /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n`;
     expect(await rawRequest(url, head)).toMatch(/^HTTP\/1\.1 405 [\s\S]*allow: GET\r\n/);
   });
 
-  test('an offer of HTTP/2 is not taken, and the request is answered as any other', async () => {
+  test('an HTTP/2 upgrade is ignored, and the request is answered like any other', async () => {
     const { url, expectUnharmed } = await startWithBystanders();
     const offer = (path: string, method = 'GET') =>
       `${method} ${path} HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n\r\n`;
@@ -123,7 +123,7 @@ describe('methods', () => {
   });
 
   test.each([{ method: 'PUT', path: '/health' }, { path: '/nowhere' }, { path: `${POLLING}&j=1` }])(
-    'a refusal is a short JSON that tells nothing of the server: %j',
+    'a refusal is a short JSON that reveals nothing about the server: %j',
     async (wish) => {
       const { url } = await startServer();
       const { headers, body } = await ask(url, wish);
@@ -202,17 +202,17 @@ describe('origins', () => {
     {},
   ];
 
-  test.each(welcome)('the page itself, an allowed page and who is no page are let through: %j', async (headers) => {
+  test.each(welcome)('the page itself, an allowed page and a client that is not a page are admitted: %j', async (headers) => {
     const { url } = await startServer({ allowedOrigins: [GOOD] });
     expect((await ask(url, { path: POLLING, headers })).status).toBe(200);
   });
 
-  test('an old WebSocket tells its origin in another header, which counts as well', async () => {
+  test('an old WebSocket sends its origin in another header, which is checked as well', async () => {
     const { url } = await startServer({ allowedOrigins: [GOOD] });
     await expect(openRawWebSocket(url, { headers: { 'sec-websocket-origin': EVIL } })).rejects.toThrow('403');
   });
 
-  test('where all origins are allowed nothing is asked of them', async () => {
+  test('with all origins allowed, no origin is checked', async () => {
     const { url } = await startServer();
     expect((await ask(url, { path: POLLING, headers: { origin: EVIL } })).status).toBe(200);
     expect((await ask(url, { path: POLLING, headers: { 'sec-fetch-site': 'cross-site' } })).status).toBe(200);
@@ -233,7 +233,7 @@ describe('queries', () => {
     ['transport=polling&sid=constructor&sid=toString', 400],
     ['transport=polling&sid=', 200],
     [`transport=polling&sid=${'x'.repeat(8_000)}`, 400],
-  ])('?%.60s is answered %i, and the process goes on', async (query, status) => {
+  ])('?%.60s is answered %i, and the process continues', async (query, status) => {
     const { url, expectUnharmed } = await startWithBystanders();
     expect((await ask(url, { path: `/socket.io/?EIO=4&${query}` })).status).toBe(status);
     await expectUnharmed();
@@ -244,7 +244,7 @@ describe('requests of one address', () => {
   const { requests, sockets } = LIMITS.perAddress;
   const pipelined = (count: number, path = '/health') => `GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`.repeat(count);
 
-  test('pipelined ones are answered until the rate is used up; then one 429 comes, and nothing behind it', async () => {
+  test('pipelined requests are answered until the rate is used up; then one 429 follows, and nothing after it', async () => {
     const { url } = await startServer({ requestRatePerAddress: 5 });
     const { socket, heard, closed } = await open(url);
     socket.write(pipelined(1_000));
@@ -254,7 +254,7 @@ describe('requests of one address', () => {
     expect(answers.at(-1)).toMatch(/retry-after: 1\r\n[\s\S]*{"error":"rate_limited","message":"[^"]+","retryable":true}/);
   });
 
-  test('a flood of pipelined ones is ended, and nobody else notices', async () => {
+  test('a flood of pipelined requests is ended, and no other client is affected', async () => {
     const { url, expectUnharmed } = await startWithBystanders({ trustedProxies: ['192.0.2.0/24'] });
     const all = await Promise.all(Array.from({ length: 10 }, () => open(url)));
     for (const { socket } of all) socket.write(pipelined(2 * requests.burst));
@@ -263,7 +263,7 @@ describe('requests of one address', () => {
     await expectUnharmed();
   });
 
-  test('an address whose rate is used up gets no new TCP connection either, and soon gets one again', async () => {
+  test('an address beyond its rate gets no new TCP connection, and soon gets one again', async () => {
     const { url } = await startServer({ requestRatePerAddress: 5 });
     const first = await open(url);
     first.socket.write(pipelined(60));
@@ -275,7 +275,7 @@ describe('requests of one address', () => {
     await until(async () => (await ask(url, { path: '/health' }).catch(() => undefined))?.status === 200, 'it is answered again');
   });
 
-  test('those that are refused count, too: unknown sessions, methods, paths, hosts that are not named', async () => {
+  test('refused requests count too: unknown sessions, methods, paths, unlisted hosts', async () => {
     const { url } = await startServer({ requestRatePerAddress: 1 });
     const lines = [`GET ${POLLING}&sid=nobody HTTP/1.1\r\nHost: x`, 'PUT /health HTTP/1.1\r\nHost: x', 'GET /nowhere HTTP/1.1\r\nHost: x'];
     const statuses: string[] = [];
@@ -286,7 +286,7 @@ describe('requests of one address', () => {
     expect(statuses.slice(-2)).toEqual(['', '']);
   });
 
-  test('it has 300 TCP connections at most, of which nobody else notices anything', async () => {
+  test('an address has 300 TCP connections at most, and other addresses are not affected', async () => {
     const { url, expectUnharmed } = await startWithBystanders({ trustedProxies: ['192.0.2.0/24'] });
     const all = await Promise.all(Array.from({ length: sockets + 20 }, () => open(url)));
     let ended = 0;
@@ -319,12 +319,12 @@ describe('limits per address', () => {
   const many = (url: string, count: number) =>
     Promise.all(Array.from({ length: count }, () => openRawWebSocket(url, { headers: ATTACKER_HEADERS })));
 
-  test('each can be lifted alone: without the one of connections an office of 150 comes in', async () => {
+  test('each limit can be lifted alone: without that of connections, an office of 150 is admitted', async () => {
     const { url } = await startServer({ trustedProxies: 1, connectionsPerAddress: 0, connectionRatePerAddress: 0 });
     await Promise.all((await many(url, 150)).map((each) => connectRaw(each)));
   });
 
-  test('a network that is exempt has none of them', async () => {
+  test('an exempt network has none of the limits', async () => {
     const { url } = await startServer({ trustedProxies: 1, limitsExempt: ['203.0.113.0/24'] });
     await Promise.all((await many(url, 150)).map((each) => connectRaw(each)));
     await expect(Promise.all(Array.from({ length: 150 }, () => openRawWebSocket(url)))).rejects.toThrow('429');

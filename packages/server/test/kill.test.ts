@@ -6,7 +6,7 @@ import { type KillReport, runKillRounds } from './helpers/kill-rounds.ts';
 
 const rounds = Number(process.env.ROUNDS || (isOnRedis ? 20 : 100));
 
-/** Only one can open a room, and who deletes a chat may be faster than who reacts to it. */
+/** Only one client can open a room, and a deletion of a chat may arrive before a reaction to it. */
 const EXPECTED_REFUSALS = ['create:room room_exists', 'add:reaction chat_not_found', 'remove:reaction chat_not_found'];
 const COMMANDS: CommandName[] = [
   'create:room',
@@ -20,7 +20,7 @@ const COMMANDS: CommandName[] = [
   'update:room',
 ];
 
-test(`nothing acknowledged is lost, doubled or moved in ${rounds} rounds of kill -9`, { timeout: rounds * 5_000 + 60_000 }, async () => {
+test(`no acknowledged chat is lost, doubled or moved in ${rounds} rounds of kill -9`, { timeout: rounds * 5_000 + 60_000 }, async () => {
   console.log(`kill -9: ${rounds} rounds, SEED=${seed}`);
   const started = performance.now();
   const figures = await runKillRounds({ rounds, seed, storeLocation: newStoreLocation(), onChapter: sayHowFar });
@@ -29,7 +29,7 @@ test(`nothing acknowledged is lost, doubled or moved in ${rounds} rounds of kill
   expect(figures.faults).toEqual([]);
   expect(Object.keys(figures.refused).filter((refusal) => !EXPECTED_REFUSALS.includes(refusal))).toEqual([]);
   expect(Object.keys(figures.acknowledged).toSorted(), 'every command took part').toEqual(COMMANDS.toSorted());
-  expect(figures.repeated, 'commands were kept, their answers lost').toBeGreaterThan(0);
+  expect(figures.repeated, 'commands were stored, their answers lost').toBeGreaterThan(0);
   expect(figures.storedOnRetry, 'commands were forestalled by a kill').toBeGreaterThan(0);
 });
 

@@ -1,4 +1,4 @@
-/** Rooms where not each of n members can be told what each of n members does: counts, now and then, whatever happens. */
+/** Rooms with too many members to broadcast each event to each of them: members receive periodic counts. */
 import type { ServerNotice } from '@engawa/protocol';
 import type { Store } from '@engawa/server';
 import { openRawWebSocket } from '@engawa/testkit/actors/raw-clients';
@@ -18,12 +18,12 @@ interface Guest {
   session: string;
 }
 
-/** So many members, the first of whom opened the room. */
+/** Members of a room, the first of whom opened it. */
 async function startRoom(size: number, options: Parameters<typeof startServer>[0] = {}) {
   const { url, store } = await startServer({ ...SETTINGS, ...options });
   const guests: Guest[] = [];
   for (let number = 0; number < size; number += 1) guests.push(await join(url, `guest ${number}`));
-  // What was told before goes out to him before his answer does.
+  // Earlier entries are sent to the member before the answer.
   await requestOk(guests[0]!.socket, 'list:members', { roomId });
   return { url, store, guests, owner: guests[0]!.socket };
 }
@@ -43,7 +43,7 @@ const kindsIn = async (store: Store) =>
   (await store.readPage(roomId, { after: 0, limit: 500 })).entries.map(({ kind, by, quiet }) => `${by} ${kind}${quiet ? ' quietly' : ''}`);
 
 describe.each(storeKinds)('on the %s store', (_, open) => {
-  test('joins and leaves are kept quietly, told to who joins or leaves, and to the others as counts', async () => {
+  test('joins and leaves are stored unlisted, sent to the member concerned, and to the others as counts', async () => {
     const { url, store, owner, guests } = await startRoom(LARGE, { store: await open() });
     const told = membersTold(owner);
     const others = [collectEvents(owner, 'add:member:success'), collectEvents(owner, 'remove:member:success')];
@@ -52,16 +52,16 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     const { id, seq, lastId, members } = await requestOk(socket, 'add:member', { roomId, username: 'late' });
     expect(joined).toMatchObject([{ by: 'late', username: 'late', seq, id, prev: lastId, quiet: true }]);
     expect(members).toBe(LARGE + 1);
-    await until(() => told.at(-1)?.members === LARGE + 1, 'the owner sees one more');
+    await until(() => told.at(-1)?.members === LARGE + 1, 'the owner receives one member more');
     expect(told.at(-1)).toMatchObject({ roomId, asOf: seq, online: LARGE + 1, joined: ['late'], left: [] });
     await requestOk(socket, 'remove:member', { roomId, username: 'late' });
     expect(left).toMatchObject([{ username: 'late', reason: 'left', quiet: true }]);
-    await until(() => told.at(-1)?.members === LARGE, 'the owner sees one less');
+    await until(() => told.at(-1)?.members === LARGE, 'the owner receives one member less');
     expect(told.at(-1)).toMatchObject({ online: LARGE, left: ['late'] });
-    // Whoever goes below the size is told of by name again.
+    // Leaves below the size of a large room are broadcast by name again.
     await leave(guests[2]!);
     await leave(guests[1]!);
-    await until(() => others[1]?.length === 1, 'the owner hears who left a room that is large no more');
+    await until(() => others[1]?.length === 1, 'the owner receives the leave by name once the room is no longer large');
     expect(others).toMatchObject([[], [{ username: 'guest 1', reason: 'left' }]]);
     expect((await kindsIn(store)).slice(4)).toEqual([
       'late add:member quietly',
@@ -71,7 +71,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     ]);
   });
 
-  test('the list of members has all of them, and names are unique as ever', async () => {
+  test('the list of members is complete, and names stay unique', async () => {
     const { url, owner } = await startRoom(LARGE + 3, { store: await open() });
     const { members, count } = await requestOk(owner, 'list:members', { roomId });
     expect(members.map(({ username }) => username)).toEqual(Array.from({ length: LARGE + 3 }, (__, number) => `guest ${number}`));
@@ -79,7 +79,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     await expect(join(url, 'guest 4')).rejects.toThrow('name_taken');
   });
 
-  test('what is told goes on without a gap over quiet entries, and who comes back is told nothing of them but the count', async () => {
+  test('broadcast entries continue without a gap over unlisted entries, and a returning member gets only the count of these', async () => {
     const { url, owner, guests } = await startRoom(LARGE, { store: await open() });
     const { socket, session, username } = guests[1]!;
     const { seq, id, epoch } = await say(owner, 'guest 0', 'before');
@@ -95,7 +95,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     expect(await resume({ seq })).toMatchObject(caughtUp);
     const heard = collectEvents(back, 'create:chat:success');
     const next = await say(owner, 'guest 0', 'after');
-    await until(() => heard.length === 1, 'he hears on');
+    await until(() => heard.length === 1, 'the member receives newer entries');
     expect(heard).toMatchObject([{ seq: seq + 4, prev: id }]);
     const now = await resume({ seq, id });
     expect(now).toMatchObject({ outcome: 'caught_up', seq: next.seq, id: next.id, entries: [{ message: 'after' }], counts: {} });
@@ -103,7 +103,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     expect(later.socket.connected).toBe(true);
   });
 
-  test('more quiet entries than any page are passed over at once', async () => {
+  test('more unlisted entries than a page has are skipped at once', async () => {
     const { store, owner, guests } = await startRoom(LARGE, { store: await open() });
     const { seq, id, epoch } = await say(owner, 'guest 0', 'before');
     const quiet = { by: 'x', author: 'x', kind: 'quiet', body: {}, quiet: true };
@@ -117,7 +117,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     expect(await resume()).toMatchObject({ outcome: 'caught_up', seq: seq + 1_201, entries: [{ message: 'after' }] });
   });
 
-  test('who joined comes back from there by the id of the own quiet entry as well as by what was told before it', async () => {
+  test('a member resumes by the id of their own unlisted entry as well as by the last broadcast entry', async () => {
     const { url, store, owner } = await startRoom(LARGE, { store: await open() });
     const { socket } = await join(url, 'before');
     const own = collectEvents(socket, 'add:member:success');
@@ -160,7 +160,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     expect(await resume({ ...far, id: 'of another log' }, 100)).toMatchObject({ outcome: 'reset' });
   });
 
-  test('a stock client is recovered over quiet entries', async () => {
+  test('a plain Socket.IO client is recovered over unlisted entries', async () => {
     const { url, owner } = await startRoom(LARGE, { store: await open() });
     const ben = (await join(url, 'ben')).socket;
     const chats = collectEvents(ben, 'create:chat:success');
@@ -174,14 +174,14 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
       ben.connect();
       await back;
       expect(ben.recovered).toBe(true);
-      await until(() => chats.length === missed, 'he is told what he missed');
+      await until(() => chats.length === missed, 'the client receives what it missed');
     }
     await say(owner, 'guest 0', 'now');
-    await until(() => chats.length === 3, 'and hears on');
+    await until(() => chats.length === 3, 'the client receives newer entries');
     expect(chats.map(({ message }) => message)).toEqual(['missed 0', 'missed 1', 'now']);
   });
 
-  test('whose name lapses is counted, and not told of', async () => {
+  test('a member whose lease expires is counted, and not announced', async () => {
     const { owner, guests, store } = await startRoom(LARGE + 1, { store: await open(), graceMs: 200 });
     const [told, presences] = [membersTold(owner), collectEvents(owner, 'update:presence:success')];
     drop(guests[2]!);
@@ -193,17 +193,17 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
   });
 });
 
-test('whom the owner removes all are told of', async () => {
+test('a removal by the owner is broadcast to all members', async () => {
   const { owner, guests, store } = await startRoom(LARGE + 1);
   const heard = collectEvents(guests[1]!.socket, 'remove:member:success');
   const own = collectEvents(guests[3]!.socket, 'remove:member:success');
   await requestOk(owner, 'remove:member', { roomId, username: 'guest 3' });
-  await until(() => heard.length === 1 && own.length === 1, 'both hear it');
+  await until(() => heard.length === 1 && own.length === 1, 'both receive it');
   expect(heard).toMatchObject([{ username: 'guest 3', reason: 'removed' }]);
   expect(await kindsIn(store)).toContain('guest 0 remove:member');
 });
 
-test('a join that is asked for again is answered as the first time, with a place to go on from', async () => {
+test('a retried join is answered as the first time, with a position to continue from', async () => {
   const { url, owner } = await startRoom(LARGE);
   const socket = await connect(url);
   const ask = { roomId, username: 'late', clientId: 'once' };
@@ -216,7 +216,7 @@ test('a join that is asked for again is answered as the first time, with a place
   expect(resumed).toMatchObject({ outcome: 'caught_up', seq: said.seq, entries: [{ message: 'next' }] });
 });
 
-test('members on several servers are counted together, by each', async () => {
+test('members on several servers are counted together, by each server', async () => {
   const one = await startRoom(LARGE);
   const two = await startServer({ store: await storeForAnotherServer(one.store), ...SETTINGS });
   const far = await join(two.url, 'far');
@@ -227,14 +227,14 @@ test('members on several servers are counted together, by each', async () => {
   for (const told of [near, there]) expect(told.at(-1)).toMatchObject(all);
   await requestOk(farther.socket, 'start:typing', { roomId, username: 'farther' });
   const typing = collectEvents(one.owner, 'typing:changed');
-  await until(() => typing.length > 0, 'he is seen from afar');
+  await until(() => typing.length > 0, 'the typing is received on the other server');
   expect(typing).toEqual([{ roomId, usernames: ['farther'], hasMore: false }]);
   drop(farther);
-  await until(() => near.at(-1)?.online === LARGE + 1 && there.at(-1)?.online === LARGE + 1, 'both see that he dropped');
+  await until(() => near.at(-1)?.online === LARGE + 1 && there.at(-1)?.online === LARGE + 1, 'both servers know of the drop');
 });
 
-describe('signals', () => {
-  test('who types is told by a few names, and that there are several', async () => {
+describe('ephemeral events in a large room', () => {
+  test('typing is sent as a few names, and the fact that there are more', async () => {
     const { owner, guests } = await startRoom(8);
     const heard: string[] = [];
     owner.onAny((event: string) => heard.push(event));
@@ -248,23 +248,23 @@ describe('signals', () => {
     expect(told[1]).toMatchObject({ hasMore: true });
     expect(told[1]?.usernames).toHaveLength(3);
     await Promise.all(guests.slice(1).map(({ socket, username }) => requestOk(socket, 'stop:typing', { roomId, username })));
-    await until(() => told.length === 3, 'nobody types');
+    await until(() => told.length === 3, 'no member types');
     expect(told[2]).toEqual({ roomId, usernames: [], hasMore: false });
     expect(heard.filter((event) => event.endsWith('typing:success'))).toEqual([]);
   });
 
-  test('who says something types no more', async () => {
+  test('a member who sends a chat is no longer typing', async () => {
     const { owner, guests } = await startRoom(LARGE);
     const told = collectEvents(owner, 'typing:changed');
     const { socket, username } = guests[1]!;
     await requestOk(socket, 'start:typing', { roomId, username });
-    await until(() => told.length === 1, 'he types');
+    await until(() => told.length === 1, 'the member types');
     await say(socket, username, 'done');
-    await until(() => told.length === 2, 'he types no more');
+    await until(() => told.length === 2, 'the member no longer types');
     expect(told[1]).toMatchObject({ usernames: [] });
   });
 
-  test('read marks are told to connections of the same member, and no others', async () => {
+  test('read marks are sent to connections of the same member only', async () => {
     const { url, owner, guests } = await startRoom(LARGE);
     const { socket, session, username } = guests[1]!;
     const second = await connect(url, { auth: { session } });
@@ -272,14 +272,14 @@ describe('signals', () => {
     const [own, other] = [collectEvents(second, 'mark:read:success'), collectEvents(owner, 'mark:read:success')];
     const { seq } = await say(owner, 'guest 0', 'read this');
     expect(await requestOk(socket, 'mark:read', { roomId, username, seq })).toMatchObject({ read: seq, unread: 0 });
-    await until(() => own.length === 1, 'his other connection hears it');
+    await until(() => own.length === 1, 'the other connection of the member receives it');
     await say(owner, 'guest 0', 'later');
     expect(other).toEqual([]);
     const { members } = await requestOk(owner, 'list:members', { roomId });
     expect(members.find((member) => member.username === username)).toMatchObject({ read: seq });
   });
 
-  test('who is away is known when it is asked for, and when he dropped not taken for away once he is back', async () => {
+  test('presence is correct on request, and a dropped member who returns is not shown as away', async () => {
     const { url, owner, guests } = await startRoom(LARGE + 1);
     const heard = collectEvents(owner, 'update:presence:success');
     const { socket, session, username } = guests[1]!;
@@ -288,7 +288,7 @@ describe('signals', () => {
     await requestOk(socket, 'update:presence', { roomId, username, presence: 'away' });
     expect(await presence()).toBe('away');
     drop(guests[1]!);
-    await until(async () => (await presence()) === 'offline', 'he is gone');
+    await until(async () => (await presence()) === 'offline', 'the member is gone');
     const back = await connect(url, { auth: { session } });
     await requestOk(back, 'add:member', { roomId, username });
     expect(await presence()).toBe('online');
@@ -296,7 +296,7 @@ describe('signals', () => {
   });
 });
 
-test('a crowd that joins is told a bounded number of messages each', { timeout: 30_000 }, async () => {
+test('when many members join, each connection gets a bounded number of messages', { timeout: 30_000 }, async () => {
   const CROWD = 2_000;
   const { url } = await startServer({ rateLimits: 'off', store: await newDurableStore() });
   const owner = await connect(url);
@@ -320,7 +320,7 @@ test('a crowd that joins is told a bounded number of messages each', { timeout: 
   const seconds = (performance.now() - begun) / 1_000;
   await until(() => told.at(-1)?.members === CROWD + 1, 'all are counted');
   const heard = raws.flatMap((raw) => raw.received.filter((packet) => packet.startsWith('42')));
-  // The first two hundred hear of each other by name; after that each hears of himself, and a count a second.
+  // The first two hundred receive each other's joins by name; later each receives its own join, and a count a second.
   expect(heard.length).toBeLessThan(2 * 200 ** 2 + CROWD * (3 + seconds));
   expect(told.length).toBeLessThan(3 + seconds);
 });

@@ -21,12 +21,12 @@ test('every limit per address and every quota is on the page of limits', () => {
   expect(bounding.filter((flag) => !named.has(flag))).toEqual([]);
 });
 
-test('the table of settings has each of them once', () => {
+test('the table of settings has each setting once', () => {
   const rows = [...page('operations').matchAll(/^\| `--([a-z-]+)` \| `[A-Z_]+` \|/gm)].map(([, flag]) => flag);
   expect(rows.toSorted()).toEqual(settings.filter((flag) => flag !== 'config').toSorted());
 });
 
-test('each limit per address has a setting of its own that lifts it', () => {
+test('each limit per address has a setting that lifts it alone', () => {
   const flags = settings.filter((flag) => flag.endsWith('-per-address'));
   const lifted = flags.map((flag) => limitsFromSettings(loadSettings([`--${flag}`, '0'], {}).settings).perAddress);
   for (const limits of lifted) expect(Object.values(limits).filter((limit) => limit === null)).toHaveLength(1);

@@ -41,7 +41,7 @@ function tally(answers: unknown[]): Record<string, number> {
   return counts;
 }
 
-/** Asks for more than the rate gives at once: as many pass as it gives in the time that it takes, the others are told to wait. */
+/** Sends more requests than the rate allows at once: as many pass as it allows in that time, the others get the time to wait. */
 async function spend({ burst, perSecond }: RateLimit, make: (each: number) => Promise<unknown>): Promise<number> {
   const began = performance.now();
   const asked = burst + Math.max(EXCESS, 5 * perSecond);
@@ -81,7 +81,7 @@ describe('sizes', () => {
     return `${head}${'x'.repeat(bytes - head.length - tail.length)}${tail}`;
   };
 
-  test('a WebSocket message of 64 KiB passes, one byte more ends that connection and no other', async () => {
+  test('a WebSocket message of 64 KiB passes, one byte more ends that connection only', async () => {
     const { url, expectUnharmed } = await startWithBystanders();
     const client = await connectRaw(await openRawWebSocket(url, { headers: ATTACKER_HEADERS }));
     expect(await attack(client, [framed(LIMITS.frameBytes)])).toEqual([]);
@@ -100,19 +100,22 @@ describe('sizes', () => {
     await expectUnharmed();
   });
 
-  test.each(storeKinds)('a text of 4,000 emoji of four bytes is kept whole, one of 4,001 is refused, on the %s store', async (_, open) => {
-    const { aya, ben, expectUnharmed } = await startWithBystanders({ store: await open() });
-    const say = (message: string) => sendRequest(aya, 'create:chat', { roomId: ROOM, username: 'aya', message });
-    const longest = '😀'.repeat(LIMITS.textCodePoints);
-    const hears = nextEvent(ben, 'create:chat:success');
-    expect(await say(longest)).toMatchObject({ ok: true });
-    expect((await hears).message).toBe(longest);
-    expect((await requestOk(ben, 'list:chats', { roomId: ROOM, limit: 1 })).chats[0]?.message).toBe(longest);
-    for (const long of [`${longest}😀`, `${longest}a`, 'a'.repeat(LIMITS.textCodePoints + 1)])
-      expect(await say(long)).toMatchObject(refusal('invalid_payload'));
-    expect(await say('a'.repeat(LIMITS.textCodePoints))).toMatchObject({ ok: true });
-    await expectUnharmed();
-  });
+  test.each(storeKinds)(
+    'a text of 4,000 emoji of four bytes is stored unchanged, one of 4,001 is refused, on the %s store',
+    async (_, open) => {
+      const { aya, ben, expectUnharmed } = await startWithBystanders({ store: await open() });
+      const say = (message: string) => sendRequest(aya, 'create:chat', { roomId: ROOM, username: 'aya', message });
+      const longest = '😀'.repeat(LIMITS.textCodePoints);
+      const hears = nextEvent(ben, 'create:chat:success');
+      expect(await say(longest)).toMatchObject({ ok: true });
+      expect((await hears).message).toBe(longest);
+      expect((await requestOk(ben, 'list:chats', { roomId: ROOM, limit: 1 })).chats[0]?.message).toBe(longest);
+      for (const long of [`${longest}😀`, `${longest}a`, 'a'.repeat(LIMITS.textCodePoints + 1)])
+        expect(await say(long)).toMatchObject(refusal('invalid_payload'));
+      expect(await say('a'.repeat(LIMITS.textCodePoints))).toMatchObject({ ok: true });
+      await expectUnharmed();
+    },
+  );
 
   test.each(storeKinds)('a text has 16,000 bytes as JSON at most, however few its characters, on the %s store', async (_, open) => {
     const store = await open();
@@ -149,7 +152,7 @@ describe('sizes', () => {
     expect(await say(LIMITS.jsonDepth + 1)).toMatchObject(refusal('invalid_payload'));
   });
 
-  test('a payload of 4,000 values passes, one of more is refused before it is checked', async () => {
+  test('a payload of 4,000 values passes, a larger one is refused before validation', async () => {
     const { aya } = await startWithBystanders();
     const said = { roomId: ROOM, username: 'aya', message: 'x' };
     const say = (values: number) =>
@@ -174,7 +177,7 @@ describe('sizes', () => {
     }
   });
 
-  test('a page has 500 items at most, and 50 where nobody says', async () => {
+  test('a page has 500 items at most, and 50 by default', async () => {
     const { aya } = await startWithBystanders({ rateLimits: 'off' });
     await allOf(LIMITS.pageMax + 1, () => requestOk(aya, 'create:chat', { roomId: ROOM, username: 'aya', message: 'x' }));
     expect((await requestOk(aya, 'list:chats', { roomId: ROOM })).chats).toHaveLength(LIMITS.pageDefault);
@@ -191,7 +194,7 @@ describe('sizes', () => {
 });
 
 describe('rates', () => {
-  test('a connection sends 100 packets at once, then is told how long to wait, and waits no longer', async () => {
+  test('a connection sends 100 packets at once, then gets the time to wait, and is served after it', async () => {
     const { url, expectUnharmed } = await startWithBystanders();
     const client = await connect(url, { extraHeaders: ATTACKER_HEADERS });
     await pause(await spend(rates.packets, () => sendRequest(client, 'list:rooms', {})));
@@ -211,7 +214,7 @@ describe('rates', () => {
     expect(tally(answers).rate_limited).toBeLessThanOrEqual(EXCESS);
   });
 
-  test('a member says 20 chats at once in a room, which leaves his other rooms alone', async () => {
+  test('a member sends 20 chats at once in a room, which does not limit their other rooms', async () => {
     const { aya, ben } = await startWithBystanders();
     for (const roomId of ['one', 'two']) await requestOk(aya, 'create:room', { roomId, username: 'aya' });
     await requestOk(ben, 'add:member', { roomId: 'one', username: 'ben' });
@@ -225,7 +228,7 @@ describe('rates', () => {
     expect(heardByBen.map(({ seq }) => seq)).toEqual(chats.map(({ seq }) => seq));
   });
 
-  test('the operator sets how fast an author talks in a room, or lifts it, and joins tell so', async () => {
+  test('the operator sets or lifts the chat rate of an author, and join replies state it', async () => {
     for (const [chatRate, chats] of [
       [2, { burst: 40, perSecond: 2 }],
       [0, null],
@@ -242,7 +245,7 @@ describe('rates', () => {
     }
   });
 
-  test('who comes in and talks in one breath says no more than others', async () => {
+  test('a member who joins and chats in the same moment has no larger chat budget', async () => {
     const { ben, aya } = await startWithBystanders();
     await requestOk(aya, 'create:room', { roomId: 'one', username: 'aya' });
     const join = sendRequest(ben, 'add:member', { roomId: 'one', username: 'ben' });
@@ -250,7 +253,7 @@ describe('rates', () => {
     expect(await join).toMatchObject({ ok: true });
   });
 
-  test('a connection enters 20 rooms at once, opened or joined, and more after what it is told to wait', async () => {
+  test('a connection enters 20 rooms at once, opened or joined, and more after the stated time', async () => {
     const { url, aya, expectUnharmed } = await startWithBystanders();
     const client = await connect(url, { extraHeaders: ATTACKER_HEADERS });
     await requestOk(client, 'add:member', { roomId: ROOM, username: 'client' });
@@ -261,7 +264,7 @@ describe('rates', () => {
     await expectUnharmed();
   });
 
-  test('an address sends 1,000 packets at once, over however many connections; others are not held to it', async () => {
+  test('an address sends 1,000 packets at once, over any number of connections; other addresses are not limited by it', async () => {
     const { url, expectUnharmed } = await startWithBystanders();
     const clients = await allOf(2 * (perAddress.packets.burst / rates.packets.burst), () =>
       connect(url, { extraHeaders: ATTACKER_HEADERS }),
@@ -272,7 +275,7 @@ describe('rates', () => {
     await expectUnharmed();
   });
 
-  test('an address has 50 connections at once; who is one too many is told so, and comes in when another goes', async () => {
+  test('an address has 50 connections at once; one more is refused with a code, and admitted when another one ends', async () => {
     const { url, expectUnharmed } = await startWithBystanders();
     const clients = await allOf(perAddress.connections, () => connect(url, { extraHeaders: ATTACKER_HEADERS }));
     expect(await turnedAway(newClient(url, { ...RETRIES, extraHeaders: ATTACKER_HEADERS }))).toMatchObject({
@@ -292,7 +295,7 @@ describe('rates', () => {
     await expectUnharmed();
   });
 
-  test('an address connects 100 times at once, then is told how long to wait', async () => {
+  test('an address connects 100 times at once, then gets the time to wait', async () => {
     const { url, expectUnharmed } = await startWithBystanders();
     const refusals: ErrorPayload[] = [];
     for (let times = 0; refusals.length === 0 && times < 10 * perAddress.connects.burst; times += 10) {
@@ -325,7 +328,7 @@ describe('rates', () => {
     await requestOk(aya, 'create:room', { roomId: 'one more', username: 'aya' });
   });
 
-  test('a connection has 1,000 commands waiting at most: the next is refused as busy, and all others are answered', async () => {
+  test('a connection has 1,000 queued commands at most: the next is refused as busy, and all others are answered', async () => {
     const gate = gated(await newStore());
     const { url, expectUnharmed } = await startWithBystanders({ store: gate.store, rateLimits: 'off' });
     const client = await connect(url, { extraHeaders: ATTACKER_HEADERS });
@@ -361,7 +364,7 @@ describe('rates', () => {
     await expectUnharmed();
   });
 
-  test('the replies to who joins and who opens a room state the limits of the protocol', async () => {
+  test('the replies to a join and to opening a room state the limits of the protocol', async () => {
     const { url } = await startServer();
     const [aya, ben] = [await connect(url), await connect(url)];
     expect((await requestOk(aya, 'create:room', { roomId: ROOM, username: 'aya' })).limits).toEqual(LIMITS);
@@ -369,10 +372,10 @@ describe('rates', () => {
   });
 });
 
-describe('who does not read what he is answered', () => {
+describe('a client that does not read its answers', () => {
   const flood = Array.from({ length: 500 }, () => `427["${'x'.repeat(100)}",{}]`);
 
-  test('over a WebSocket is put out; who reads is only refused', async () => {
+  test('over a WebSocket is disconnected; a client that reads is only refused', async () => {
     const { url, io, expectUnharmed } = await startWithBystanders();
     const [reader, sleeper] = [
       await connectRaw(await openRawWebSocket(url, { headers: ATTACKER_HEADERS })),
@@ -383,12 +386,12 @@ describe('who does not read what he is answered', () => {
       await sleeper.send(...flood);
       if (times < SEVERAL) expect(await attack(reader, flood.slice(0, 30))).not.toBe('closed');
     }
-    await until(() => io.engine.clientsCount === 3, 'he is put out');
+    await until(() => io.engine.clientsCount === 3, 'the client is disconnected');
     expect(reader.socket.readyState).toBe(reader.socket.OPEN);
     await expectUnharmed();
   });
 
-  test('is put out for what his room says, though he asks nothing, when he reads none of it; the others hear it all', async () => {
+  test('is disconnected for unread room events, though it sends nothing; the others receive all events', async () => {
     const { url, io, aya, ben, expectUnharmed } = await startWithBystanders({ rateLimits: 'off', stallTimeoutMs: 500 });
     const sleeper = await connectRaw(await openRawWebSocket(url, { headers: ATTACKER_HEADERS }));
     await sleeper.send(`42["add:member",{"roomId":"${ROOM}","username":"sleeper"}]`);
@@ -398,35 +401,35 @@ describe('who does not read what he is answered', () => {
     let said = 0;
     for (; io.engine.clientsCount === 3 && said < 20_000; said += 500)
       await allOf(500, () => requestOk(aya, 'create:chat', { roomId: ROOM, username: 'aya', message: '部'.repeat(LIMITS.textCodePoints) }));
-    await until(() => io.engine.clientsCount === 2, 'he is put out');
-    await until(() => toBen.length === said, 'ben has heard it all');
+    await until(() => io.engine.clientsCount === 2, 'the client is disconnected');
+    await until(() => toBen.length === said, 'ben has received everything');
     await expectUnharmed();
   });
 
-  test('over polling is put out', async () => {
+  test('over polling is disconnected', async () => {
     const { url, io, expectUnharmed } = await startWithBystanders();
     const sleeper = await openRawPolling(url, { headers: ATTACKER_HEADERS, polls: false });
     await sleeper.send('40');
-    await until(() => io.sockets.sockets.size === 3, 'he is connected');
+    await until(() => io.sockets.sockets.size === 3, 'the client is connected');
     for (let times = 0; io.engine.clientsCount === 3 && times < 100; times += 1) await sleeper.send(...flood);
-    await until(() => io.engine.clientsCount === 2, 'he is put out');
+    await until(() => io.engine.clientsCount === 2, 'the client is disconnected');
     await expectUnharmed();
   });
 
-  test('is put out for the bytes of few but large answers, too', async () => {
+  test('is disconnected for the bytes of a few large answers, too', async () => {
     const { url, io, aya, expectUnharmed } = await startWithBystanders({ rateLimits: 'off', stallTimeoutMs: 500 });
     await allOf(300, () => requestOk(aya, 'create:chat', { roomId: ROOM, username: 'aya', message: '部'.repeat(LIMITS.textCodePoints) }));
     const sleeper = await openRawPolling(url, { headers: ATTACKER_HEADERS, polls: false });
     await sleeper.send('40');
-    await until(() => io.sockets.sockets.size === 3, 'he is connected');
+    await until(() => io.sockets.sockets.size === 3, 'the client is connected');
     await sleeper.send(`42["add:member",{"roomId":"${ROOM}","username":"sleeper"}]`);
     const asks = 64;
     await sleeper.send(...Array.from({ length: asks }, () => `42["list:chats",{"roomId":"${ROOM}","limit":500}]`));
-    await until(() => io.engine.clientsCount === 2, 'he is put out');
+    await until(() => io.engine.clientsCount === 2, 'the client is disconnected');
     await expectUnharmed();
   });
 
-  test('does not keep a server from closing, and neither does a request that nobody answers', async () => {
+  test('does not stop a server from closing, and neither does a request without an answer', async () => {
     const { url, stop } = await startServer();
     const sleeper = await connectRaw(await openRawWebSocket(url));
     sleeper.socket.pause();
@@ -443,13 +446,13 @@ describe('addresses', () => {
   const turnedAwayFrom = (url: string, forwarded: string) =>
     turnedAway(newClient(url, { ...RETRIES, extraHeaders: forwardedFor(forwarded) }));
 
-  test('by default X-Forwarded-For makes nobody another', async () => {
+  test('by default X-Forwarded-For changes no address', async () => {
     const { url } = await startServer();
     await allOf(perAddress.connections, (each) => connect(url, { extraHeaders: forwardedFor(`203.0.113.${each}`) }));
     expect(await turnedAwayFrom(url, '203.0.113.99')).toMatchObject({ code: 'too_many_connections' });
   });
 
-  test('who is refused behind a proxy that is not known makes the server say so, once', async () => {
+  test('refusals behind an unknown proxy make the server log it, once', async () => {
     const lines: string[] = [];
     const { url } = await startServer({ log: pino({ level: 'warn' }, { write: (line: string) => void lines.push(line) }) });
     await allOf(perAddress.connections, () => connect(url, { extraHeaders: forwardedFor('203.0.113.9') }));
@@ -459,7 +462,7 @@ describe('addresses', () => {
     expect(lines.filter((line) => line.includes('ENGAWA_TRUSTED_PROXIES'))).toHaveLength(1);
   });
 
-  test('connections that never say a word are counted, and beyond twice the limit the handshake is refused', async () => {
+  test('connections that send nothing are counted, and beyond twice the limit the handshake is refused', async () => {
     const { url } = await startServer();
     const { connections } = perAddress;
     const silent = await allOf(connections, () => openRawWebSocket(url));
@@ -470,7 +473,7 @@ describe('addresses', () => {
     expect(silent.filter(({ socket }) => socket.readyState === socket.OPEN)).toHaveLength(connections);
   });
 
-  test('behind one proxy only what it wrote makes one another', async () => {
+  test('behind one proxy only the entry that the proxy wrote sets the address', async () => {
     const { url } = await startServer({ trustedProxies: 1 });
     await allOf(perAddress.connections, (each) => connect(url, { extraHeaders: forwardedFor(`198.51.100.${each}, 203.0.113.9`) }));
     expect(await turnedAwayFrom(url, '198.51.100.99, 203.0.113.9')).toMatchObject({ code: 'too_many_connections' });
@@ -505,7 +508,7 @@ describe('origins', () => {
     fetch(`${url}/socket.io/?EIO=4&transport=polling${more}`, { headers });
   const upgraded = (url: string, headers: Record<string, string>) => openRawWebSocket(url, { headers }).then(connectRaw);
 
-  test.each(foreign)('the pages of %s may not connect, over neither transport', async (origin) => {
+  test.each(foreign)('the pages of %s are refused, over both transports', async (origin) => {
     const { url, expectUnharmed } = await startWithBystanders({ allowedOrigins: [GOOD] });
     await expect(upgraded(url, { origin: Buffer.from(origin).toString('latin1') })).rejects.toThrow('403');
     const response = await polled(url, { origin: Buffer.from(origin).toString('latin1') });
@@ -521,7 +524,7 @@ describe('origins', () => {
 
   test.each([
     ['the page of the right one', { origin: GOOD }],
-    ['who is no page', {}],
+    ['a client that is not a page', {}],
   ] as const)('%s may connect, over both transports', async (_, headers) => {
     const { url } = await startServer({ allowedOrigins: ['https://other.example', GOOD] });
     await upgraded(url, { ...headers });
@@ -531,7 +534,7 @@ describe('origins', () => {
     expect(response.headers.get('access-control-allow-credentials')).toBe('true');
   });
 
-  test('by default every page may connect, and is told so', async () => {
+  test('by default every page may connect, and CORS headers allow it', async () => {
     const { url } = await startServer();
     for (const origin of [GOOD, 'https://evil.example', 'null']) {
       await upgraded(url, { origin });
@@ -543,7 +546,7 @@ describe('origins', () => {
   });
 });
 
-/** A store that keeps who asks about one room waiting, while it is closed. */
+/** A store whose operations on one room wait while its gate is closed. */
 function gated(store: Store) {
   const read = store.read.bind(store);
   const gate = { passed: Promise.resolve(), shut: '', open: () => {} };

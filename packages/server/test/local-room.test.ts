@@ -54,7 +54,7 @@ async function seat(room: LocalRoom, store: Store, username: string): Promise<Co
   return connection;
 }
 
-test('a page that was shared is not given again once the log has another end of the same length', async () => {
+test('a shared page is not reused once the log has another end of the same length', async () => {
   const replica = openMemory();
   await say(replica, 'kept');
   const { store, replace } = replaceable(replica.copy());
@@ -74,7 +74,7 @@ test('a page that was shared is not given again once the log has another end of 
   expect(await toldOf('instead')).toEqual(['instead']);
 });
 
-test('who comes while it is looked up who is a member in a forked log too, stays', async () => {
+test('a peer that joins a log with a new epoch while its membership is looked up stays', async () => {
   const replica = openMemory();
   for (const name of ['ben', 'chiyo']) await becomeMember(replica, name);
   const { store, replace } = replaceable(replica.copy());
@@ -92,11 +92,11 @@ test('who comes while it is looked up who is a member in a forked log too, stays
   meanwhile = () => seat(room, store, 'chiyo');
   replace(replica.copy());
   await room.follower.catchUp();
-  await until(() => !room.isAttached('member/dan'), 'who is not in the log is let go');
+  await until(() => !room.isAttached('member/dan'), 'a member who is not in the log is detached');
   expect(['ben', 'chiyo'].filter((name) => room.isAttached(`member/${name}`))).toEqual(['ben', 'chiyo']);
 });
 
-test('a join that is appended in place of an entry that a fork lost attaches its peer', async () => {
+test('a join that replaces an entry which a new epoch lost attaches its peer', async () => {
   const replica = openMemory();
   await becomeMember(replica, 'aya');
   const { store, replace } = replaceable(replica.copy());
@@ -115,7 +115,7 @@ test('a join that is appended in place of an entry that a fork lost attaches its
   expect((await registry.get(ROOM))?.isAttached('member/ben')).toBe(true);
 });
 
-test('a connection that is gone before its presence is taken up counts no more', async () => {
+test('a connection that ends before its presence is read is not counted', async () => {
   const store = openMemory();
   await becomeMember(store, 'ben');
   const room = await openRoom(store);

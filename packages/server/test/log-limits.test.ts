@@ -1,4 +1,4 @@
-/** What strangers can write into the log of a server: of each kind the first line, then one a second with a count. */
+/** What unauthenticated clients can write into the log of a server: the first line of each kind, then one a second with a count. */
 import { setTimeout as pause } from 'node:timers/promises';
 import { attack, connectRaw, openRawPolling, openRawWebSocket, rawRequest } from '@engawa/testkit/actors/raw-clients';
 import { startServer, until, withOverrides } from '@engawa/testkit/processes/server';
@@ -33,7 +33,7 @@ function limited() {
 }
 
 describe('a rate-limited log', () => {
-  test('writes the first line of a kind whole, and of the others how many they are', async () => {
+  test('writes the first line of a kind in full, and the number of the others', async () => {
     const { log, lines } = limited();
     for (let each = 0; each < 1_000; each += 1) log.warn({ address: `192.0.2.${each}` }, 'something is refused');
     expect(lines).toMatchObject([{ msg: 'something is refused', address: '192.0.2.0', level: WARNING }]);
@@ -42,13 +42,13 @@ describe('a rate-limited log', () => {
     expect(lines[1]).not.toHaveProperty('address');
   });
 
-  test('tells kinds apart by their messages', () => {
+  test('distinguishes kinds by their messages', () => {
     const { log, lines } = limited();
     for (const kind of ['one', 'two', 'one', 'two']) log.info({}, kind);
     expect(lines.map(({ msg }) => msg)).toEqual(['one', 'two']);
   });
 
-  test('writes a line whole again when nothing of its kind came for a while', async () => {
+  test('writes a line in full again after a period without its kind', async () => {
     const { log, lines } = limited();
     log.info({ address: '192.0.2.1' }, 'one');
     await pause(3 * EVERY_MS);
@@ -56,20 +56,20 @@ describe('a rate-limited log', () => {
     expect(lines.map(({ address }) => address)).toEqual(['192.0.2.1', '192.0.2.2']);
   });
 
-  test('writes what it counted when it is closed', () => {
+  test('writes its counts when it is closed', () => {
     const { log, lines } = limited();
     for (let each = 0; each < 3; each += 1) log.info({}, 'one');
     log.close();
     expect(lines[1]).toMatchObject({ msg: 'one', count: 2 });
   });
 
-  test('tells no more than a number of kinds apart', () => {
+  test('distinguishes a limited number of kinds', () => {
     const { log, lines } = limited();
     for (let each = 0; each < 10_000; each += 1) log.info({}, `kind ${each}`);
     expect(lines.length).toBeLessThan(300);
   });
 
-  test('counts nothing that is below its level', async () => {
+  test('counts nothing below its level', async () => {
     const { log, lines } = limited();
     for (let each = 0; each < 10; each += 1) log.debug({}, 'one');
     await pause(2 * EVERY_MS);
@@ -80,7 +80,7 @@ describe('a rate-limited log', () => {
 describe('clients', () => {
   const TIMES = 500;
 
-  test('that poll with an unknown session write two lines, whatever they do', async () => {
+  test('that poll with an unknown session write two lines, whatever they send', async () => {
     const { log, with: having } = newLog();
     const { url, stop } = await startServer({ log });
     const poll = () => fetch(`${url}/socket.io/?EIO=4&transport=polling&sid=nobody`);
@@ -92,7 +92,7 @@ describe('clients', () => {
     expect(lines.reduce((sum, { count = 1 }) => sum + count, 0)).toBe(TIMES);
   });
 
-  test('that send what cannot be decoded write few lines, and no stack', async () => {
+  test('that send undecodable data write few lines, and no stack', async () => {
     const { log, lines, with: having } = newLog();
     const { url, stop } = await startServer({ log, connectionRatePerAddress: 0 });
     for (let each = 0; each < 50; each += 1) {
@@ -110,7 +110,7 @@ describe('clients', () => {
     ['JSONP', 'jsonp_not_allowed', 'GET /socket.io/?j=1 HTTP/1.1\r\nHost: x\r\n\r\n'],
     ['a rate', 'rate_limited', 'GET /health HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(20)],
     ['a form', 'could not be read', 'hello?\r\n\r\n'],
-  ])('that are refused for %s show up once with their address, then as a number', async (_, code, head) => {
+  ])('that are refused for %s are logged once with their address, then as a number', async (_, code, head) => {
     const { log, with: having } = newLog();
     const { url, stop } = await startServer({ log, allowedOrigins: ['https://good.example'], requestRatePerAddress: 1 });
     for (let each = 0; each < 5; each += 1) await rawRequest(url, head);
@@ -120,14 +120,14 @@ describe('clients', () => {
     expect(lines.length).toBeLessThan(5);
   });
 
-  test('that ask for what is not here write nothing', async () => {
+  test('that request unknown paths write nothing', async () => {
     const { log, lines } = newLog();
     const { url } = await startServer({ log });
     for (const path of ['/favicon.ico', '/wp-login.php', '/.env']) await fetch(url + path);
     expect(lines).toEqual([]);
   });
 
-  test('that are told to slow down show up, too', async () => {
+  test('that are rate-limited are logged, too', async () => {
     const { log, with: having } = newLog();
     const { url, stop } = await startServer({ log });
     const client = await connectRaw(await openRawPolling(url));
@@ -141,7 +141,7 @@ describe('clients', () => {
     expect(lines.length).toBeLessThan(5);
   });
 
-  test('that ask of a store that fails write its fault once, then a number', async () => {
+  test('that query a failing store log its error once, then a number', async () => {
     const { log, with: having } = newLog();
     const failing = withOverrides(await newStore(), { listRooms: () => Promise.reject(new Error('the disk is gone')) });
     const { url, stop } = await startServer({ log, store: failing });

@@ -1,4 +1,4 @@
-/** Who may have a name, how long, and who gets it back. */
+/** Which client has a name, for how long, and which client gets it back. */
 import { type Store, StoreError } from '@engawa/server';
 import {
   connect,
@@ -24,12 +24,12 @@ const isFree = async (socket: Socket, username: string) => (await sendRequest(so
 const leaves = async (store: Store) =>
   (await store.readPage(roomId, { limit: 500 })).entries.filter(({ kind }) => kind === 'remove:member');
 
-test('the grace is thirty seconds', () => {
+test('the grace period is thirty seconds', () => {
   expect(GRACE_MS).toBe(30_000);
 });
 
 describe.each(storeKinds)('on the %s store', (_, open) => {
-  test('a dropped guest leaves once, by an entry that the room hears', async () => {
+  test('a dropped guest leaves once, by an entry that the room receives', async () => {
     const { url, store } = await startServer({ store: await open(), graceMs: GRACE });
     const [aya, ben] = [await connect(url), await connect(url)];
     await requestOk(aya, 'create:room', { roomId, username: 'aya' });
@@ -41,7 +41,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     expect(await leaves(store)).toHaveLength(1);
   });
 
-  test('within the grace the own session takes the name back silently, and nobody else gets it', async () => {
+  test('within the grace period the same session takes the name back without an entry, and no other client gets it', async () => {
     const { url, store } = await startServer({ store: await open(), graceMs: GRACE });
     const ben = await connect(url);
     const { session } = await requestOk(ben, 'create:room', { roomId, username: 'ben' });
@@ -56,7 +56,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     await requestOk(back, 'create:chat', { roomId, username: 'ben', message: 'still me' });
   });
 
-  test('a name is kept while one of its connections is there', async () => {
+  test('a name stays taken while one of its connections is open', async () => {
     const { url, store } = await startServer({ store: await open(), graceMs: GRACE });
     const phone = await connect(url);
     const { session } = await requestOk(phone, 'create:room', { roomId, username: 'ben' });
@@ -66,10 +66,10 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     await new Promise((resolve) => setTimeout(resolve, 2 * GRACE));
     expect(await leaves(store)).toHaveLength(0);
     drop(laptop);
-    await until(async () => (await leaves(store)).length === 1, 'he is gone');
+    await until(async () => (await leaves(store)).length === 1, 'the member is gone');
   });
 
-  test('the guests of a server that is gone are freed by another', async () => {
+  test('another server releases the guests of a dead server', async () => {
     const store = await open();
     const first = await startServer({ store, graceMs: GRACE });
     const ben = await connect(first.url);
@@ -97,7 +97,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
   });
 });
 
-test('a clock that jumps makes nobody go who is connected', async () => {
+test('a clock jump does not remove connected members', async () => {
   let ahead = 0;
   const { url, store } = await startServer({ store: await newStore({ clock: () => Date.now() + ahead }), graceMs: GRACE });
   const [aya, ben] = [await connect(url), await connect(url)];
@@ -105,13 +105,13 @@ test('a clock that jumps makes nobody go who is connected', async () => {
   await requestOk(ben, 'add:member', { roomId, username: 'ben' });
   ahead += 3_600_000;
   drop(ben);
-  await until(async () => (await leaves(store)).length > 0, 'somebody is gone');
+  await until(async () => (await leaves(store)).length > 0, 'a member is gone');
   ahead += 3_600_000;
   await new Promise((resolve) => setTimeout(resolve, GRACE));
   expect((await leaves(store)).map(({ by }) => by)).toEqual(['ben']);
 });
 
-test('nor does one that jumps just before it is asked who is gone', async () => {
+test('nor does a clock jump just before the search for expired leases', async () => {
   let ahead = 0;
   const steady = await newStore({ clock: () => Date.now() + ahead });
   let jumps = 0;
@@ -127,7 +127,7 @@ test('nor does one that jumps just before it is asked who is gone', async () => 
   expect(await leaves(store)).toEqual([]);
 });
 
-test('a name is let go of also when the store failed in that moment', async () => {
+test('an expired name is released although the store failed at that moment', async () => {
   const store = await newStore();
   let failures = 2;
   const releaseLease: Store['releaseLease'] = async (...asked) => {
@@ -145,7 +145,7 @@ test('a name is let go of also when the store failed in that moment', async () =
   expect(failures).toBeLessThan(0);
 });
 
-test('a store that failed is tried again, also when nobody is here', async () => {
+test('a store that failed is tried again, also without members', async () => {
   const store = await newStore();
   let beats = 0;
   const heartbeat: Store['heartbeat'] = async () => {
@@ -156,7 +156,7 @@ test('a store that failed is tried again, also when nobody is here', async () =>
   await until(() => beats > 1, 'it is tried again');
 });
 
-test('a connection that breaks while it joins does not take the name from one that is there', async () => {
+test('a connection that breaks while it joins does not take the name from a connected one', async () => {
   const { url, store } = await startServer({ graceMs: GRACE });
   const laptop = await connect(url);
   const { session } = await requestOk(laptop, 'create:room', { roomId, username: 'ben' });
@@ -167,20 +167,20 @@ test('a connection that breaks while it joins does not take the name from one th
   expect(await leaves(store)).toHaveLength(0);
 });
 
-test('an owner who lost the session is a guest like any other', async () => {
+test('an owner who lost the session is an ordinary guest', async () => {
   const { url, store } = await startServer({ graceMs: GRACE });
   const aya = await connect(url);
   await requestOk(aya, 'create:room', { roomId, username: 'aya' });
   await requestOk(await connect(url), 'add:member', { roomId, username: 'ben' });
   drop(aya);
-  await until(async () => (await leaves(store)).length === 1, 'the name has lapsed');
+  await until(async () => (await leaves(store)).length === 1, 'the lease of the name has expired');
   const other = await connect(url);
   expect((await requestError(other, 'add:member', { roomId, username: 'aya' })).code).toBe('name_taken');
   await requestOk(other, 'add:member', { roomId, username: 'aya again' });
   expect((await requestError(other, 'delete:room', { roomId, username: 'aya again' })).code).toBe('not_allowed');
 });
 
-test('who takes over a name does not take over what was said under it', async () => {
+test('a client that takes over a name does not take over the chats sent under it', async () => {
   const { url } = await startServer();
   const [aya, ben, other] = [await connect(url), await connect(url), await connect(url)];
   await requestOk(aya, 'create:room', { roomId, username: 'aya' });
@@ -199,6 +199,6 @@ test.each([
   ['a\u200bya', 'aya'],
   ['e\u0301', 'é'],
   ['ﬁn', 'fin'],
-])('%j and %j are one name', (one, other) => {
+])('%j and %j are the same name', (one, other) => {
   expect(foldName(one)).toBe(foldName(other));
 });

@@ -68,7 +68,7 @@ const floods: [string, (url: string) => Promise<Map<number, number>>][] = [
   ['WebSocket', (url) => flood(10 * AT_ONCE, () => upgrades(url))],
 ];
 
-test.each(floods)('a flood of %s handshakes from one address leaves no connection alive', async (_, start) => {
+test.each(floods)('a flood of %s handshakes from one address leaves no connection open', async (_, start) => {
   const { url } = await startServer(QUICK);
   expect(connectionsAlive()).toBe(0);
   const answers = await start(url);

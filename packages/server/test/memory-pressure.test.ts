@@ -10,7 +10,7 @@ const HEAP = 128;
 const BEGINS = 'memory is nearly used up';
 const ENDS = 'memory is available again';
 
-test('a heap that is nearly full: members go on, newcomers are refused, it is logged once, and it recovers', async () => {
+test('with a nearly full heap members continue, new clients are refused, it is logged once, and the server recovers', async () => {
   const { url, logLines, allocate, exitCode } = await startStarvedServer({ heap: HEAP });
   const handshake = () => fetch(`${url}/socket.io/?EIO=4&transport=polling`, { headers: { connection: 'close' } });
   const lines = (what: string) => logLines().filter(({ msg }) => msg.includes(what)).length;
@@ -63,7 +63,7 @@ test.each([
 });
 
 /** Memory is looked at in a file: what cannot be opened must not end the process. */
-test('where memory cannot be seen, since descriptors are used up, the process goes on, and sees it later', async () => {
+test('where memory cannot be measured, since descriptors are used up, the process continues, and measures it later', async () => {
   const script = `
     const { pino } = await import('pino');
     const { MemoryPressure } = await import('#limits/memory-pressure.js');

@@ -96,7 +96,7 @@ const engines: [name: string, open: () => Promise<Store>][] = [
 ];
 const pairs = engines.flatMap(([from, openSource]) => engines.map(([to, openTarget]) => ({ from, to, openSource, openTarget })));
 
-test.each(pairs)('from $from to $to everything arrives, and the source is as it was', async ({ openSource, openTarget }) => {
+test.each(pairs)('from $from to $to everything is copied, and the source is unchanged', async ({ openSource, openTarget }) => {
   const ways = { source: await openSource(), target: await openTarget() };
   await fill(ways.source);
   await openRoom(ways.target, 'of another house');
@@ -121,7 +121,7 @@ test.each(pairs)('from $from to $to everything arrives, and the source is as it 
   await Promise.all([ways.source.close(), ways.target.close()]);
 });
 
-test('asked for again after it failed it goes on, and what is whole is passed over', async () => {
+test('repeated after a failure, it continues, and skips complete rooms', async () => {
   const [source, target] = [openMemory(), openMemory()];
   await fill(source);
   let unpacked = 0;
@@ -145,7 +145,7 @@ test('asked for again after it failed it goes on, and what is whole is passed ov
   expect(await contentsOf(target)).toEqual(await contentsOf(source));
 });
 
-test('a room that went on since it was moved is moved anew, without what it has no more', async () => {
+test('a room that changed since it was moved is moved anew, without what it no longer has', async () => {
   const ways = { source: openMemory(), target: openMemory() };
   await fill(ways.source);
   await migrateRooms(ways, quiet);
@@ -161,7 +161,7 @@ test('a room that went on since it was moved is moved anew, without what it has 
   expect(await contentsOf(ways.target)).toEqual(await contentsOf(ways.source));
 });
 
-test('rooms of the same name that are other ones, or went on there, are obstacles', async () => {
+test('rooms of the same id that are different, or changed in the target, are obstacles', async () => {
   const ways = { source: openMemory(), target: openMemory() };
   await fill(ways.source);
   await openRoom(ways.target, 'den');
@@ -182,14 +182,14 @@ test('rooms of the same name that are other ones, or went on there, are obstacle
   });
 });
 
-test('of very many obstacles the first are told', async () => {
+test('of very many obstacles the first are reported', async () => {
   const ways = { source: openMemory(), target: openMemory() };
   for (const store of [ways.source, ways.target]) for (let index = 0; index < 50; index += 1) await openRoom(store, `room ${index}`);
   const { conflicts } = await planMigration(ways);
   expect([conflicts.count, conflicts.samples.length]).toEqual([50, 20]);
 });
 
-test('who writes meanwhile is found out, and nothing is left of a room that ended', async () => {
+test('a concurrent write to the source is detected, and nothing of an ended room is left', async () => {
   const ways = { source: openMemory(), target: openMemory() };
   await fill(ways.source);
   await openRoom(ways.source, 'ends', ...Array.from({ length: 1_500 }, () => draft('x')));

@@ -35,7 +35,7 @@ const openers: [name: string, open: () => ReturnType<typeof openStoreAt>][] = [
   ],
 ];
 
-test.each(openers)('rooms that an older build kept in %s are listed and read, and go on', async (_, open) => {
+test.each(openers)('rooms that an older build wrote in %s are listed and read, and continue', async (_, open) => {
   const { url } = await startServer({ store: await open(), rateLimits: 'off' });
   const [aya, ben] = [
     await connect(url, { auth: { session: sessionOf('aya') } }),

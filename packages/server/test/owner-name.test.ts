@@ -1,4 +1,4 @@
-/** The name of a room's owner is nobody else's while the room is there. */
+/** The name of a room's owner is reserved while the room exists. */
 import type { Store } from '@engawa/server';
 import { connect, requestError, requestOk, sendRequest, startServer, until } from '@engawa/testkit/processes/server';
 import { storeKinds } from '@engawa/testkit/stores';
@@ -8,7 +8,7 @@ import { skeletonKey } from '#domain/room-keys.js';
 const roomId = 'veranda';
 const GRACE = 400;
 
-/** A room whose owner is away for longer than the grace, and somebody else in it. */
+/** A room whose owner is absent for longer than the grace period, and another member. */
 async function startWithoutOwner(store: Store) {
   const { url } = await startServer({ store, graceMs: GRACE });
   const [aya, ben] = [await connect(url), await connect(url)];
@@ -28,13 +28,13 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     ['ay\u200ba', 'invalid_payload'],
     ['аya', 'name_confusable'],
     ['Ауа', 'name_confusable'],
-  ])('an owner who is away keeps the name: nobody is given %j', async (username, code) => {
+  ])('an absent owner keeps the name: no other client gets %j', async (username, code) => {
     const { mallory, ben } = await startWithoutOwner(await open());
     for (const guest of [mallory, ben])
       expect(await requestError(guest, 'add:member', { roomId, username })).toMatchObject({ code, retryable: false });
   });
 
-  test('the owner is given it again, by joining and by resuming, and may then delete the room', async () => {
+  test('the owner gets the name again, by joining and by resuming, and may then delete the room', async () => {
     for (const way of ['joining', 'resuming']) {
       const { url, session, mallory } = await startWithoutOwner(await open());
       const back = await connect(url, { auth: { session } });
@@ -49,7 +49,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     }
   });
 
-  test('an owner who left by themselves keeps the name, also after the topic was changed', async () => {
+  test('an owner who left keeps the name, also after a change of the topic', async () => {
     const { url } = await startServer({ store: await open() });
     const [aya, mallory] = [await connect(url), await connect(url)];
     await requestOk(aya, 'create:room', { roomId, username: 'aya' });

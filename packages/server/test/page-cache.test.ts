@@ -11,7 +11,7 @@ function pageOf(bytes: number): ReplayPage {
   return { epoch: 'e', head: 1, lastBroadcastId: 'x', hlc: 1, oldest: 1, bytes, now: 0, entries: [told], hasMore: false };
 }
 
-test('a page is read once for all who ask for it meanwhile and afterwards', async () => {
+test('a page is read once for all concurrent and later requests', async () => {
   const pages = new PageCache();
   let reads = 0;
   const read = async () => {
@@ -24,7 +24,7 @@ test('a page is read once for all who ask for it meanwhile and afterwards', asyn
   expect(reads).toBe(1);
 });
 
-test('one that could not be read is read again, and takes nothing', async () => {
+test('a page that could not be read is read again, and uses no space', async () => {
   const pages = new PageCache();
   const failing = async () => Promise.reject(new Error('the disk failed'));
   await expect(pages.get('a', 64 * KIB, failing)).rejects.toThrow('the disk failed');
@@ -32,7 +32,7 @@ test('one that could not be read is read again, and takes nothing', async () => 
   expect(await pages.get('a', 64 * KIB, async () => pageOf(KIB))).toMatchObject({ epoch: 'e' });
 });
 
-test('however many rooms are read, the pages take bounded bytes, and those that nobody asked for lately go first', async () => {
+test('for any number of rooms pages use bounded bytes, and the least recently used go first', async () => {
   const pages = new PageCache(256 * KIB);
   const reads: string[] = [];
   const get = (name: string) =>
@@ -51,14 +51,14 @@ test('however many rooms are read, the pages take bounded bytes, and those that 
   expect(reads.filter((name) => name === 'room 0')).toHaveLength(2);
 });
 
-test('pages that are being read count with what they may take', async () => {
+test('pages that are being read count with their expected size', async () => {
   const pages = new PageCache(256 * KIB);
   const reading = Array.from({ length: 100 }, (_, room) => pages.get(`room ${room}`, 64 * KIB, async () => pageOf(KIB)));
   expect(pages.bytes).toBeLessThanOrEqual(256 * KIB);
   await Promise.all(reading);
 });
 
-test('a cache that nobody asks for is emptied, one that is used is not', async () => {
+test('an unused cache is emptied, a used one is not', async () => {
   vi.useFakeTimers();
   onTestFinished(() => void vi.useRealTimers());
   const pages = new PageCache();

@@ -12,7 +12,7 @@ const WAYS = [
 ];
 const CASES = PROXIES.flatMap((proxy) => WAYS.map((way) => ({ proxy, ...way })));
 
-test.each(CASES)('stock clients talk through $proxy $name, by WebSocket and by polling', async ({ proxy, path, strips }) => {
+test.each(CASES)('plain Socket.IO clients chat through $proxy $name, by WebSocket and by polling', async ({ proxy, path, strips }) => {
   const { url } = await startServer({ path: strips ? '' : path });
   const address = await startReverseProxy(proxy, { server: Number(new URL(url).port), prefix: path, strips });
   for (const transport of ['websocket', 'polling']) {
@@ -22,7 +22,7 @@ test.each(CASES)('stock clients talk through $proxy $name, by WebSocket and by p
   }
 });
 
-test('what is under a path is there without it, too, for checks that come beside the proxy', async () => {
+test('routes under a path also exist without it, for checks that bypass the proxy', async () => {
   const { url } = await startServer({ path: '/chat' });
   const paths = ['/chat', '/chat/', '/chat/health', '/health', '/chatter/health', '/chat/nothing', '/chatsocket.io/'];
   const statuses = paths.map(async (path) => (await fetch(url + path)).status);

@@ -21,21 +21,21 @@ const PRIVATE = {
 };
 
 describe.each(['022', '000'])('with umask %s', (umask) => {
-  test('a folder that the server creates, and every file in it, is closed to other users', async () => {
+  test('a directory that the server creates, and every file in it, is closed to other users', async () => {
     const folder = join(newFolder(), 'a', 'data');
     await run(folder, { task: 'hold', umask });
     expect(modesIn(folder)).toEqual(PRIVATE);
     expect(modeOf(join(folder, '..'))).toBe('700');
   });
 
-  test('an empty folder that exists is closed, too', async () => {
+  test('an empty directory that exists is closed, too', async () => {
     const folder = newFolder();
     chmodSync(folder, 0o777);
     await run(folder, { task: 'hold', umask });
     expect(modesIn(folder)).toEqual(PRIVATE);
   });
 
-  test('what a server leaves when it stops is closed', async () => {
+  test('the files that a server leaves when it stops are closed', async () => {
     const folder = newFolder();
     await run(folder, { task: 'fill', umask });
     const { folder: mode, ...files } = modesIn(folder);
@@ -45,7 +45,7 @@ describe.each(['022', '000'])('with umask %s', (umask) => {
   });
 });
 
-describe('a folder of an earlier build', () => {
+describe('a directory of an earlier build', () => {
   test('is closed with its files when it is opened, also after a crash that left the write-ahead log', async () => {
     const folder = newFolder();
     await run(folder, { task: 'fill', umask: '022' });
@@ -55,7 +55,7 @@ describe('a folder of an earlier build', () => {
     expect(modesIn(folder)).toEqual({ ...PRIVATE, 'engawa.witness': '600' });
   });
 
-  test('keeps its own mode when it holds files of others; our files are closed', async () => {
+  test('keeps its own mode when it has files of others; the server’s own files are closed', async () => {
     const folder = newFolder();
     await run(folder, { task: 'hold', umask: '022' });
     writeFileSync(join(folder, 'notes.txt'), 'mine');
@@ -64,7 +64,7 @@ describe('a folder of an earlier build', () => {
     expect(modesIn(folder)).toEqual({ ...PRIVATE, folder: '755', 'notes.txt': '644' });
   });
 
-  test('is closed when it is a mounted disk, which has a folder of its own', async () => {
+  test('is closed when it is a mounted disk, which has a directory of its own', async () => {
     const folder = newFolder();
     mkdirSync(join(folder, 'lost+found'));
     openToAll(folder);
@@ -84,7 +84,7 @@ describe('a folder of an earlier build', () => {
   });
 });
 
-test('a folder that all users share keeps its mode, though there is nothing else in it', async () => {
+test('a directory that all users share keeps its mode, though it is empty', async () => {
   const folder = newFolder();
   chmodSync(folder, 0o1777);
   await (await openEmbedded({ folder })).close();
@@ -92,7 +92,7 @@ test('a folder that all users share keeps its mode, though there is nothing else
   expect(modeOf(join(folder, 'engawa.db'))).toBe('600');
 });
 
-test('a folder that is refused keeps every mode', async () => {
+test('a directory that is refused keeps every mode', async () => {
   const folder = newFolder();
   writeFileSync(join(folder, 'engawa.db'), 'mine');
   openToAll(folder);
@@ -113,7 +113,7 @@ async function run(folder: string, { task, umask }: { task: 'hold' | 'fill'; uma
   await ended;
 }
 
-/** What a user who owns no file of the folder is told by a command that opens the store in it. */
+/** What a command that opens the store prints to a user who owns no file of the directory. */
 function warningsOfNobody(folder: string): string {
   const program = fileURLToPath(new URL('../../engawa/bin/engawa.js', import.meta.url));
   const args = [program, 'move', '--from', folder, '--to', join(folder, 'other'), '--dry-run'];

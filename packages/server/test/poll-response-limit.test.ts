@@ -15,7 +15,7 @@ const CHROMIUM = 'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, lik
 test.each([
   ...[...PYTHON, 'okhttp/3.12.12', ''].map((userAgent) => ({ userAgent, most: MAX_POLL_PACKETS })),
   ...[CHROMIUM, 'node-XMLHttpRequest', 'node', 'Deno/2.1.4', 'Bun/1.1.38'].map((userAgent) => ({ userAgent, most: Infinity })),
-])('what waits for $userAgent, which polls, comes in order, with $most packets at most in one answer', async ({ userAgent, most }) => {
+])('queued packets for $userAgent, which polls, arrive in order, with $most packets at most in one answer', async ({ userAgent, most }) => {
   const { url, aya, expectUnharmed } = await startWithBystanders({ rateLimits: 'off' });
   const headers = { 'user-agent': userAgent };
   const client = await openRawPolling(url, { polls: false, headers });

@@ -5,7 +5,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import WebSocket from 'ws';
 
 const PAGE = new URL('../../../docs/protocol.md', import.meta.url);
-/** Everybody hears who is there, at their own times; the examples leave it out. */
+/** Presence is broadcast at varying times; the examples leave it out. */
 const PRESENCE = '42["update:presence:success",';
 /** Is another one each time; where an example says one twice it is the same twice. */
 const VARIABLE = new Set(['sid', 'pid', 'session', 'epoch', 'id', 'prev', 'lastId', 'at', 'durability']);
@@ -86,7 +86,7 @@ class Client {
   }
 }
 
-test('what the page says is sent over a WebSocket is what is sent, byte for byte', async () => {
+test('the packets of the page are sent over a WebSocket byte for byte', async () => {
   const { url } = await startServer();
   const dictionary = new Dictionary();
   const told = blocks.filter(({ kind }) => kind.startsWith('packets'));
@@ -103,7 +103,7 @@ test('what the page says is sent over a WebSocket is what is sent, byte for byte
   }
 });
 
-test('what the page says is sent by polling is what is sent, byte for byte', async () => {
+test('the packets of the page are sent by polling byte for byte', async () => {
   const { url } = await startServer();
   const dictionary = new Dictionary();
   const lines = blocks.filter(({ kind }) => kind === 'polling').flatMap((block) => block.lines);

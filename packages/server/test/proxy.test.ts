@@ -27,7 +27,7 @@ interface Client {
   /** How the connection ended: the code of its error, or `end`. */
   ended: Promise<string>;
   heard: () => Buffer;
-  /** Resolves with all that was heard, once it is so many bytes. */
+  /** Resolves with all received data, once it has this many bytes. */
   hears: (bytes: number) => Promise<string>;
 }
 
@@ -47,7 +47,7 @@ function connect({ port }: FaultyProxy): Client {
   return { socket, ended, heard, hears };
 }
 
-/** The proxy, and a client who has heard his first word through it. */
+/** The proxy, and a client that has received its first byte through it. */
 async function start(options: Parameters<typeof startProxy>[1] = {}): Promise<Client & { proxy: FaultyProxy; echo: Set<Socket> }> {
   const { port, sockets } = await startEcho('.');
   const proxy = await startProxy({ port }, options);
@@ -58,7 +58,7 @@ async function start(options: Parameters<typeof startProxy>[1] = {}): Promise<Cl
 
 const pause = (milliseconds: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
-test('a proxy without faults changes nothing, and hands on that a side has finished', async () => {
+test('a proxy without faults changes nothing, and passes on half-closed connections', async () => {
   const { socket, heard, ended } = await start();
   const bytes = randomBytes(4 * 2 ** 20);
   socket.end(bytes);
@@ -66,7 +66,7 @@ test('a proxy without faults changes nothing, and hands on that a side has finis
   expect(heard().subarray(1).equals(bytes)).toBe(true);
 });
 
-test('who does not read makes the sender wait', async () => {
+test('a side that does not read makes the sender wait', async () => {
   const { socket, proxy, hears } = await start();
   proxy.stall(true);
   const bytes = randomBytes(16 * 2 ** 20);
@@ -78,7 +78,7 @@ test('who does not read makes the sender wait', async () => {
   expect((await hears(1 + bytes.length)).slice(1)).toBe(bytes.toString('latin1'));
 });
 
-test('cut resets every connection on both sides, and takes new ones', async () => {
+test('cut resets every connection on both sides, and accepts new ones', async () => {
   const { proxy, ended, echo } = await start();
   expect([proxy.connections, echo.size]).toEqual([1, 1]);
   proxy.cut();
@@ -87,7 +87,7 @@ test('cut resets every connection on both sides, and takes new ones', async () =
   expect(await connect(proxy).hears(1)).toBe('.');
 });
 
-test('refuse resets new connections and leaves old ones', async () => {
+test('refuse resets new connections and leaves existing ones', async () => {
   const { proxy, socket, hears } = await start();
   proxy.refuse(true);
   expect(await withTimeout(connect(proxy).ended, 'the end')).toBe('ECONNRESET');
@@ -97,7 +97,7 @@ test('refuse resets new connections and leaves old ones', async () => {
   expect(await connect(proxy).hears(1)).toBe('.');
 });
 
-test('stall lets nothing through, and nobody knows', async () => {
+test('stall passes nothing on, and neither side detects it', async () => {
   const { proxy, socket, heard, hears, echo } = await start();
   proxy.stall(true);
   socket.write('a');
@@ -109,7 +109,7 @@ test('stall lets nothing through, and nobody knows', async () => {
   expect([await hears(2), await silent.hears(1)]).toEqual(['.a', '.']);
 });
 
-test('a server does not learn during a stall that its client is gone', async () => {
+test('a server does not detect during a stall that its client has disconnected', async () => {
   const { proxy, socket, echo } = await start();
   proxy.stall(true);
   socket.resetAndDestroy();
@@ -119,7 +119,7 @@ test('a server does not learn during a stall that its client is gone', async () 
   await until(() => proxy.connections === 0 && echo.size === 0, 'the server knows');
 });
 
-test('delay takes its time each way and keeps the order, whatever the jitter', async () => {
+test('delay adds its time in each direction and preserves the order, for any jitter', async () => {
   const { proxy, socket, hears } = await start();
   proxy.delay(50, 50);
   const begun = performance.now();
@@ -133,7 +133,7 @@ test('delay takes its time each way and keeps the order, whatever the jitter', a
   expect(performance.now() - begun).toBeGreaterThan(95);
 });
 
-test('throttle lets so many bytes through in a second, and no fewer arrive', async () => {
+test('throttle passes the set number of bytes a second', async () => {
   const { proxy, socket, hears } = await start();
   proxy.throttle(50_000);
   const begun = performance.now();
@@ -143,7 +143,7 @@ test('throttle lets so many bytes through in a second, and no fewer arrive', asy
   expect(performance.now() - begun).toBeGreaterThan(390);
 });
 
-test('stutter holds what chance chooses, with all that comes after it', async () => {
+test('stutter delays random packets, with all that follow', async () => {
   const draws = [0.9, 0.01];
   const { proxy, socket, heard, hears } = await start({ random: () => draws.shift() ?? 0.9 });
   proxy.stutter({ share: 0.05, ms: 500 });
@@ -157,7 +157,7 @@ test('stutter holds what chance chooses, with all that comes after it', async ()
   expect(performance.now() - begun).toBeGreaterThan(490);
 });
 
-test('cutAfter so many bytes lets exactly those through', async () => {
+test('cutAfter a number of bytes passes exactly those', async () => {
   const { proxy, socket, heard, ended } = await start();
   proxy.cutAfter({ bytes: 1 + 1_000 + 250 });
   socket.write(randomBytes(1_000));
@@ -178,7 +178,7 @@ test('cutAfter a silence waits until nothing passes', async () => {
   expect(performance.now() - begun).toBeGreaterThan(750);
 });
 
-test('cutAfter an age cuts however much passes, each connection at its own', async () => {
+test('cutAfter an age cuts under any traffic, each connection at its own time', async () => {
   const { port } = await startEcho('.');
   const proxy = await startProxy({ port });
   proxy.cutAfter({ ageMs: 300 });
@@ -193,7 +193,7 @@ test('cutAfter an age cuts however much passes, each connection at its own', asy
   }
 });
 
-test('flap cuts again and again until it is ended', async () => {
+test('flap cuts repeatedly until it is stopped', async () => {
   const { proxy, ended } = await start();
   proxy.flap(50);
   await withTimeout(ended, 'the first cut');
@@ -205,7 +205,7 @@ test('flap cuts again and again until it is ended', async () => {
   expect(socket.closed).toBe(false);
 });
 
-test('retarget leads new connections elsewhere', async () => {
+test('retarget sends new connections to another address', async () => {
   const { proxy, socket, hears } = await start();
   const { port } = await startEcho('other');
   proxy.retarget(port);
@@ -214,7 +214,7 @@ test('retarget leads new connections elsewhere', async () => {
   expect(await hears(2)).toBe('.a');
 });
 
-test('retarget to several leads new connections to one after the other', async () => {
+test('retarget to several addresses uses them in turn', async () => {
   const { proxy, socket, hears } = await start();
   const [one, two] = [await startEcho('one'), await startEcho('two')];
   proxy.retarget(one.port, two.port);
@@ -225,7 +225,7 @@ test('retarget to several leads new connections to one after the other', async (
   expect(await hears(2)).toBe('.a');
 });
 
-test('who connects where no server is, is cut off', async () => {
+test('a connection to a missing server is cut', async () => {
   const proxy = await startProxy({ port: 1 });
   expect(await withTimeout(connect(proxy).ended, 'the end')).toBe('ECONNRESET');
   await until(() => proxy.connections === 0, 'nothing is left');

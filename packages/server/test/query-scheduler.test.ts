@@ -16,7 +16,7 @@ function block(milliseconds: number): void {
   for (const end = performance.now() + milliseconds; performance.now() < end; );
 }
 
-test('questions that take long are begun in their order, one a turn of the event loop', async () => {
+test('slow queries start in order, one per turn of the event loop', async () => {
   const queue = new QueryScheduler();
   const seen: (number | 'turn')[] = [];
   let isOver = false;
@@ -37,7 +37,7 @@ test('questions that take long are begun in their order, one a turn of the event
   for (const each of upTo(9)) expect(seen.slice(seen.indexOf(each), seen.indexOf(each + 1))).toContain('turn');
 });
 
-test('of questions that wait for a store across a network, many are under way together, and no more than that', async () => {
+test('queries that wait for a remote store run concurrently, up to a limit', async () => {
   const queue = new QueryScheduler();
   let underWay = 0;
   let most = 0;
@@ -52,7 +52,7 @@ test('of questions that wait for a store across a network, many are under way to
   expect(queue.queuedCount).toBe(0);
 });
 
-test('a question that fails, or throws before it begins, fails for its asker alone', async () => {
+test('a query that fails, or throws before it starts, fails alone', async () => {
   const queue = new QueryScheduler();
   const failing = queue.run(() => Promise.reject(new Error('no store')));
   const throwing = queue.run(() => {
@@ -63,7 +63,7 @@ test('a question that fails, or throws before it begins, fails for its asker alo
   for (const each of upTo(2 * MOST_UNDER_WAY)) expect(await queue.run(async () => each)).toBe(each);
 });
 
-test('of the pages that many connections ask for at once, one is read in a turn of the event loop', async () => {
+test('of pages that many connections request at once, one is read in a turn of the event loop', async () => {
   const inner = await newStore();
   let turn = 0;
   const turns: number[] = [];

@@ -66,7 +66,7 @@ test('the operator is warned at 80 % and at 100 %, and again only after it fell 
   ]);
 });
 
-test('rooms that were opened since the store was last asked count', async () => {
+test('rooms that were opened since the last read of the store count', async () => {
   const { watching, holds } = monitor({ rooms: 10 });
   expect(await holds({ rooms: 9 })).toEqual(['--quota-rooms 90 % a quota is nearly used up']);
   expect(watching.headroom(caller).exceededRoomQuota).toBe(undefined);
@@ -76,7 +76,7 @@ test('rooms that were opened since the store was last asked count', async () => 
   expect(watching.headroom(caller).exceededRoomQuota).toBe(undefined);
 });
 
-test('while nobody asks the store is not asked, and without a quota never', async () => {
+test('the store is not read without requests, and never without a quota', async () => {
   const quiet = monitor({ totalBytes: 1_000 });
   await quiet.holds({ bytes: 1 });
   const asked = quiet.asks();

@@ -10,7 +10,7 @@ import { AYA, BEN, exceeded, expectReadable, KB, ROOM, sendUntilRefused } from '
 const usageRefreshMs = 20;
 
 describe.each(storeKinds)('on the %s store', (_, open) => {
-  test('a session that owns as many rooms as it may is refused another one, until it deletes one', async () => {
+  test('a session with the maximum number of rooms is refused another one, until it deletes one', async () => {
     const { url } = await startServer({ store: await open(), quotaRoomsPerSession: 3 });
     const aya = await connect(url);
     const { session } = await requestOk(aya, 'create:room', { roomId: 'room 0', username: 'aya' });
@@ -30,7 +30,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     expect(await requestError(aya, 'create:room', { roomId: 'room 4', username: 'aya' })).toMatchObject(exceeded(/own as many rooms/));
   });
 
-  test('a server that has as many rooms as it may refuses another one, until one is deleted', async () => {
+  test('a server with the maximum number of rooms refuses another one, until one is deleted', async () => {
     const { url } = await startServer({ store: await open(), quotaRooms: 5, usageRefreshMs });
     const [aya, ben] = [await connect(url), await connect(url)];
     const openRoom = (each: number) => sendRequest(aya, 'create:room', { roomId: `room ${each}`, username: 'aya' });
@@ -48,7 +48,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     );
   });
 
-  test('a room that holds as much as it may refuses what adds to it, and nothing that reads, leaves, or frees', async () => {
+  test('a full room refuses writes that add to it, and no reads, leaves, or deletions', async () => {
     const { url } = await startServer({ store: await open(), rateLimits: 'off', quotaRoomBytes: 20 * KB });
     const [aya, ben] = [await connect(url), await connect(url)];
     const { session } = await requestOk(aya, 'create:room', AYA);
@@ -81,7 +81,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     await requestOk(aya, 'add:reaction', { ...AYA, chatSeq, reaction: '👍' });
   });
 
-  test('the owner of a room that is full may still say that less is to be kept, which frees space', async () => {
+  test('the owner of a full room may still shorten its retention, which frees space', async () => {
     const { url } = await startServer({ store: await open(), rateLimits: 'off', quotaRoomBytes: 5 * KB, trimIntervalMs: 50 });
     const aya = await connect(url);
     await requestOk(aya, 'create:room', AYA);
@@ -90,7 +90,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     await until(async () => (await sendRequest(aya, 'create:chat', { ...AYA, message: 'after' })).ok, 'there is space in the room');
   });
 
-  test('a member who talks alone on one connection is held to the quota that others used up meanwhile', async () => {
+  test('a member who chats alone on one connection is limited by a quota that others used up meanwhile', async () => {
     const store = await open();
     const { url } = await startServer({ store, rateLimits: 'off', quotaRoomBytes: 100 * KB });
     const [aya, ben] = [await connect(url), await connect(url)];
@@ -120,7 +120,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
   });
 });
 
-test('an address from which as many rooms were opened as may be is refused another one, others are not', async () => {
+test('an address that opened the maximum number of rooms is refused another one, others are not', async () => {
   const { url } = await startServer({ trustedProxies: 1, roomsPerAddress: 3 });
   const [aya, ben, cho] = [
     await connect(url, { extraHeaders: forwardedFor('192.0.2.1') }),
@@ -140,7 +140,7 @@ test('an address from which as many rooms were opened as may be is refused anoth
   await requestOk(cho, 'create:room', { roomId: 'room 3', username: 'cho' });
 });
 
-test('an address from which as much is kept as may be at once waits until it may go on; it reads, leaves and deletes meanwhile', async () => {
+test('an address beyond its rate of stored bytes waits; meanwhile it reads, leaves and deletes', async () => {
   const bytesPerAddress = 100 * KB;
   const { url } = await startServer({ trustedProxies: 1, bytesPerAddress });
   const [aya, ben] = [
@@ -167,7 +167,7 @@ test('an address from which as much is kept as may be at once waits until it may
   await requestOk(cho, 'create:chat', { ...ROOM, username: 'cho', message: 'hello' });
 });
 
-test('rooms of a session are counted over a restart', async () => {
+test('rooms of a session are counted across a restart', async () => {
   const place = newStoreLocation();
   const before = await startServer({ store: await openStoreAt(place), quotaRoomsPerSession: 2 });
   const aya = await connect(before.url);

@@ -9,7 +9,7 @@ import type { AppendResult, Store } from '#store/contract.js';
 
 const roomId = 'lobby';
 
-test('of 200 clients that ask for one name at once, one gets it', async () => {
+test('of 200 clients that request one name at once, one gets it', async () => {
   const { url, store } = await startServer({ store: await newDurableStore(), rateLimits: 'off' });
   const outcomes = watchAppends(store);
   await requestOk(await connect(url), 'create:room', { roomId, username: 'owner' });
@@ -25,7 +25,9 @@ test('of 200 clients that ask for one name at once, one gets it', async () => {
   expect(outcomes, 'several decided to join at the same time').toContain('stale');
 });
 
-test('who is removed while he talks is not heard after his removal, and hears nothing after it', { timeout: 60_000 }, async () => {
+test('a member who is removed while chatting is not broadcast after the removal, and receives nothing after it', {
+  timeout: 60_000,
+}, async () => {
   const { url, store } = await startServer({ store: await newDurableStore(), rateLimits: 'off' });
   const history: RoomHistory = { sent: [], receivedLogs: [] };
   const clients = ['owner', 'member', 'witness'].map((name) => new Client(name, history));
@@ -41,8 +43,8 @@ test('who is removed while he talks is not heard after his removal, and hears no
     rounds.push(await removeWhileTalking({ owner, member, witness, after: round % (CHATS + 1), sendsAllBefore: round % 2 === 0 }));
 
   const log = await readRoom(store, roomId, history.sent);
-  await until(() => witness.hearing.entries.at(-1)?.seq === log.head, 'the witness heard the last entry');
-  await until(() => member.hearing.entries.at(-1)?.seq === rounds.at(-1)?.removed, 'the member heard the last of his removals');
+  await until(() => witness.hearing.entries.at(-1)?.seq === log.head, 'the witness received the last entry');
+  await until(() => member.hearing.entries.at(-1)?.seq === rounds.at(-1)?.removed, 'the member received the last of their removals');
   expect(findFaults(history, log)).toEqual([]);
   for (const { accepted, removed } of rounds) expect(Math.max(0, ...accepted)).toBeLessThan(removed);
   expect(owner.hearing.entries.map(({ seq }) => seq)).toEqual(log.entries.map(({ seq }) => seq));
@@ -58,7 +60,7 @@ test('who is removed while he talks is not heard after his removal, and hears no
 const CHATS = 20;
 
 interface Talk {
-  /** The seqs of the chats that were kept before he was removed. */
+  /** The seqs of the chats that were stored before the removal. */
   accepted: number[];
   refusals: string[];
   removed: number;
@@ -68,7 +70,7 @@ interface Talking {
   owner: Client;
   member: Client;
   witness: Client;
-  /** How many of his chats are answered when the owner loses patience. */
+  /** How many chats of the member are answered when the owner removes them. */
   after: number;
   /** Whether all chats are on their way before that; else those that are left are sent together with the removal. */
   sendsAllBefore: boolean;
@@ -100,7 +102,7 @@ async function removeWhileTalking({ owner, member, witness, after, sendsAllBefor
   };
 }
 
-/** A client of the room who writes down what he asks, is answered and hears. */
+/** A client of the room that records its requests, answers and received events. */
 class Client {
   readonly hearing: ReceivedLog;
   readonly #history: RoomHistory;

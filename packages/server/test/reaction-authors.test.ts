@@ -1,4 +1,4 @@
-/** A reaction belongs to who gave it, and to no name. */
+/** A reaction belongs to its author, and not to a name. */
 
 import { connect, requestOk, startServer, until } from '@engawa/testkit/processes/server';
 import { storeKinds } from '@engawa/testkit/stores';
@@ -15,7 +15,7 @@ async function reactionsSeenBy(socket: Socket): Promise<object[] | undefined> {
   return chats[0]?.reactions;
 }
 
-/** Ben has reacted to a chat; there is a third who is not there yet. */
+/** Ben has reacted to a chat; a third client has not joined yet. */
 async function start(open: (typeof storeKinds)[number][1]) {
   const { url, store } = await startServer({ store: await open(), graceMs: GRACE });
   const [aya, ben, other] = [await connect(url), await connect(url), await connect(url)];
@@ -28,7 +28,7 @@ async function start(open: (typeof storeKinds)[number][1]) {
 }
 
 describe.each(storeKinds)('on the %s store', (_, open) => {
-  test('who takes over a name has none of its reactions: they are not theirs, and stay when they take theirs back', async () => {
+  test('a client that takes over a name has none of its reactions: these stay when the client removes its own', async () => {
     const { url, aya, ben, other, session, asBen } = await start(open);
     ben.io.engine.close();
     await until(async () => (await requestOk(aya, 'list:members', { roomId })).count === 1, 'ben is gone');
@@ -49,7 +49,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     expect(await reactionsSeenBy(aya)).toBeUndefined();
   });
 
-  test('who is there under two names has one reaction', async () => {
+  test('an author under two names has one reaction', async () => {
     const { ben, asBen } = await start(open);
     await requestOk(ben, 'add:member', { roomId, username: 'benji' });
     const { seq } = await requestOk(ben, 'add:reaction', asBen);
@@ -57,14 +57,14 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     expect(await reactionsSeenBy(ben)).toEqual([{ reaction, count: 1, mine: true }]);
   });
 
-  test('who comes back to another log is told which reactions are theirs', async () => {
+  test('a member who resumes in another log receives which reactions are theirs', async () => {
     const { url, session } = await start(open);
     const back = await connect(url, { auth: { session } });
     const { rooms } = await requestOk(back, 'resume:rooms', { rooms: [{ roomId, username: 'ben', epoch: 'another', seq: 0 }] });
     expect(rooms).toMatchObject([{ outcome: 'reset', page: { chats: [{ reactions: [{ reaction, count: 1, mine: true }] }] } }]);
   });
 
-  test('a reaction of an earlier version, which belonged to a name, is counted and belongs to nobody', async () => {
+  test('a reaction of an earlier version, which belonged to a name, is counted and belongs to no author', async () => {
     const { store, aya, ben, asBen } = await start(open);
     const { epoch } = await store.read(roomId, {});
     await store.append(roomId, {

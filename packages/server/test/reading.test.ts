@@ -1,4 +1,4 @@
-/** Those who look at a room and have not joined it: what they are answered, and that nobody there learns of it. */
+/** Clients that read a room without joining it: what they receive, and that no member is notified. */
 import type { RequestPayload, ResponsePayload } from '@engawa/protocol';
 import { connect, requestError, requestOk, sendRequest, startServer } from '@engawa/testkit/processes/server';
 import { storeForAnotherServer, storeKinds } from '@engawa/testkit/stores';
@@ -29,7 +29,7 @@ async function newest(socket: Socket): Promise<Position> {
 const shown = ({ entries }: ResponsePayload<'list:entries'>) => entries.map(({ seq, kind, message }) => [seq, kind, message]);
 
 describe.each(storeKinds)('on the %s store', (_, openStore) => {
-  test('a stranger reads chats, members and entries, and neither log nor count knows of it', async () => {
+  test('a client that is not a member reads chats, members and entries, and changes neither log nor count', async () => {
     const { url, store } = await startServer({ store: await openStore(), rateLimits: 'off' });
     const owner = await open(url);
     const told: string[] = [];
@@ -51,14 +51,14 @@ describe.each(storeKinds)('on the %s store', (_, openStore) => {
     const after = await say(owner, 'still alone');
     expect(after.seq).toBe(seq + 1);
     expect((await store.readPage(roomId, { limit: 1 })).head).toBe(after.seq);
-    // Of themselves they may hear that they are there.
+    // Their own presence may be broadcast to them.
     expect(told.filter((event) => event !== 'update:presence:success aya')).toEqual(Array(2).fill('create:chat:success aya'));
     expect((await requestOk(owner, 'add:member', aya)).online).toBe(1);
     expect(heard).toEqual([]);
     expect((await requestError(stranger, 'create:chat', { ...aya, message: 'x' })).code).toBe('not_a_member');
   });
 
-  test('who asks again from each answer follows the room: all of it, in order, once, over a restart', async () => {
+  test('a client that reads on from each answer gets the whole room, in order, once, across a restart', async () => {
     const store = await openStore();
     const { url } = await startServer({ store, rateLimits: 'off' });
     const owner = await open(url);
@@ -93,7 +93,7 @@ describe.each(storeKinds)('on the %s store', (_, openStore) => {
     expect(await entriesAfter(stranger, later)).toMatchObject({ outcome: 'caught_up', seq: later.seq, id: later.id, entries: [] });
   });
 
-  test('a position that is of another log, or too old, is answered by the newest one', async () => {
+  test('a position of another log, or too old, is answered by the newest position', async () => {
     const { url, store } = await startServer({ store: await openStore(), rateLimits: 'off' });
     const owner = await open(url);
     const first = await say(owner, 'first');
@@ -110,7 +110,7 @@ describe.each(storeKinds)('on the %s store', (_, openStore) => {
     expect((await requestError(stranger, 'list:entries', { roomId, epoch: place.epoch, seq: 1 })).code).toBe('room_not_found');
   });
 
-  test('who was removed reads no more, by any connection, until they have joined again; who left does', async () => {
+  test('a removed member reads nothing, on any connection, until they rejoin; a member who left does', async () => {
     const { url } = await startServer({ store: await openStore(), rateLimits: 'off' });
     const owner = await open(url);
     const member = await connect(url);
@@ -132,20 +132,20 @@ describe.each(storeKinds)('on the %s store', (_, openStore) => {
   });
 });
 
-test('quiet joins of a large room are passed over', async () => {
+test('unlisted joins of a large room are skipped', async () => {
   const { url } = await startServer({ rateLimits: 'off', largeRoomThreshold: 2 });
   const owner = await open(url);
   await requestOk(await connect(url), 'add:member', ben);
   const stranger = await connect(url);
   const place = await newest(stranger);
   for (const username of ['cho', 'dan']) await requestOk(await connect(url), 'add:member', { roomId, username });
-  const { seq } = await say(owner, 'to a crowd');
+  const { seq } = await say(owner, 'to a large room');
   const answer = await entriesAfter(stranger, place);
-  expect(shown(answer)).toEqual([[seq, 'create:chat', 'to a crowd']]);
+  expect(shown(answer)).toEqual([[seq, 'create:chat', 'to a large room']]);
   expect(answer.seq).toBe(place.seq + 3);
 });
 
-test('following counts with what is resumed, and takes nothing from what else may be asked', async () => {
+test('following counts as resuming, and does not reduce the budget of other requests', async () => {
   const { url } = await startServer({ resumeRatePerAddress: 0.125 });
   await open(url);
   const stranger = await connect(url);

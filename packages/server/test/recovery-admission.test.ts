@@ -1,4 +1,4 @@
-/** Coming back as a stock client does: whoever is not let in costs no search, and whoever is costs one that is bounded. */
+/** Session recovery of plain Socket.IO clients: a client that is not admitted costs no search, and an admitted one a bounded search. */
 import { LIMITS } from '@engawa/protocol';
 import type { Store } from '@engawa/server';
 import { connectRaw, openRawWebSocket, type RawWebSocket } from '@engawa/testkit/actors/raw-clients';
@@ -12,13 +12,13 @@ const { perAddress } = LIMITS;
 const upTo = (count: number): number[] => Array.from({ length: count }, (_, index) => index);
 const roomOf = (index: number): string => `room ${String(index).padStart(3, '0')}`;
 
-/** What a stock client shows of itself when it comes back. */
+/** What a plain Socket.IO client sends in its handshake when it reconnects. */
 interface Shown {
   pid: string;
   offset: string;
 }
 
-/** A session in many rooms, told something in the last of them. */
+/** A session in many rooms that received an entry in the last of them. */
 async function resident(store: Store, rooms: number): Promise<{ store: Store; auth: Shown }> {
   const { url, stop } = await startServer({ store, rateLimits: 'off' });
   const raw = await connectRaw(await openRawWebSocket(url));
@@ -30,7 +30,7 @@ async function resident(store: Store, rooms: number): Promise<{ store: Store; au
   return { store, auth: { pid, offset } };
 }
 
-/** Connects as a stock client does: it takes itself for recovered when it is given the `pid` that it shows. */
+/** Connects like a plain Socket.IO client: it counts as recovered when the answer has the `pid` that it sent. */
 async function comeBack(
   url: string,
   auth: Shown,
@@ -44,7 +44,7 @@ const connectsOf = (raw: RawWebSocket): Shown[] =>
   raw.received.flatMap((packet) => (packet.startsWith('40') ? [JSON.parse(packet.slice(2)) as Shown] : []));
 
 describe.each(storeKinds)('on the %s store', (_, open) => {
-  test('who is refused at the door has nothing searched', async () => {
+  test('for a client that is refused at the handshake nothing is searched', async () => {
     const { store: inner, auth } = await resident(await open(), 3);
     const { store, calls, reset } = createCountingStore(inner);
     const { url } = await startServer({ store });
@@ -62,7 +62,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     expect(calls.listTickets).toBe(0);
   });
 
-  test('a connection is recovered once, however often it says CONNECT', async () => {
+  test('a connection is recovered once, for any number of connect packets', async () => {
     const { store: inner, auth } = await resident(await open(), 3);
     const { store, calls, reset } = createCountingStore(inner);
     const { url } = await startServer({ store });
@@ -74,7 +74,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     expect(calls.listTickets).toBe(1);
   });
 
-  test('the search ends soon after the first room that cannot be come back to', async () => {
+  test('the search ends soon after the first room that cannot be resumed', async () => {
     const { store: inner, auth } = await resident(await open(), 200);
     // What they missed in the first room is gone from its log.
     const { epoch } = await inner.read(roomOf(0), {});
@@ -91,7 +91,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     await raw.waitForPacket(/^431\[\{"ok":true/);
   });
 
-  test('the rooms of a session are searched and come back to in slices', async () => {
+  test('the rooms of a session are searched and resumed in slices', async () => {
     const { store, auth } = await resident(await open(), 200);
     const { url } = await startServer({ store });
     let turns = 0;
@@ -120,7 +120,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
   });
 });
 
-test('an address that comes back again and again to many rooms is let in, but recovered no more than its rooms are worth', async () => {
+test('an address that repeatedly reconnects to many rooms is admitted, but recovered within its budget of rooms', async () => {
   const rooms = 500;
   const { store, auth } = await resident(await newStore(), rooms);
   const { url, expectUnharmed } = await startWithBystanders({ store });

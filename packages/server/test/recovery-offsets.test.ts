@@ -1,4 +1,4 @@
-/** Who is given the offset of an entry, as far as packets tell. */
+/** Which clients receive the offset of an entry, as seen in packets. */
 import { once } from 'node:events';
 import { connect, requestOk, startServer, until } from '@engawa/testkit/processes/server';
 import { expect, onTestFinished, test } from 'vitest';
@@ -67,17 +67,20 @@ test.each<[what: string, handshake: Handshake, isGiven: boolean]>([
   const { url, say } = await startRoom();
   const packets = await join(url, 'ben', handshake);
   await say('hello');
-  await until(() => chatsIn(packets).length === 1, 'it heard the chat');
+  await until(() => chatsIn(packets).length === 1, 'the chat is received');
   const more = isGiven ? [OFFSET] : [];
   expect(chatsIn(packets)).toEqual([['create:chat:success', expect.objectContaining({ message: 'hello' }), ...more]]);
 });
 
-test('clients of both kinds in one room are told the same, in the same order', async () => {
+test('clients of both kinds in one room receive the same, in the same order', async () => {
   const { url, say } = await startRoom();
   const [withOffsets, without] = await Promise.all([join(url, 'ben', {}), join(url, 'chie', { query: AS_PYTHON })]);
   const messages = Array.from({ length: 200 }, (_, index) => String(index));
   await Promise.all(messages.map(say));
-  await until(() => [withOffsets, without].every((packets) => chatsIn(packets).length === messages.length), 'both heard all');
+  await until(
+    () => [withOffsets, without].every((packets) => chatsIn(packets).length === messages.length),
+    'both have received everything',
+  );
   const told = [withOffsets, without].map((packets) => chatsIn(packets).map(([, entry]) => entry));
   expect(told[0]).toEqual(told[1]);
   expect(told[0]).toEqual(messages.map((message) => expect.objectContaining({ message }) as object));

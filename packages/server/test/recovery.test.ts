@@ -25,7 +25,7 @@ const GRACE = 300;
 
 type Heard = Record<string, unknown>;
 
-/** A stock client that reconnects when it is told to, and has written down the entries that it heard. */
+/** A plain Socket.IO client that reconnects on request, and records the entries that it received. */
 async function stock(url: string): Promise<{ socket: Socket; heard: [event: string, payload: Heard][] }> {
   const socket = await connect(url);
   const heard: [string, Heard][] = [];
@@ -62,28 +62,28 @@ const seqsIn = (heard: [string, Heard][]) => heard.map(([, { seq }]) => seq);
 const numbers = (from: number, to: number) => Array.from({ length: to - from }, (_, index) => `${from + index}`);
 
 describe.each(storeKinds)('on the %s store', (_, open) => {
-  test('who dropped is recovered: told what he missed, once, in order, before anything new', async () => {
+  test('a dropped client is recovered: it receives what it missed, once, in order, before anything new', async () => {
     const { url } = await startServer({ store: await open(), rateLimits: 'off' });
     const aya = await connect(url);
     const { socket: ben, heard } = await stock(url);
     await requestOk(aya, 'create:room', { roomId, username: 'aya' });
     await requestOk(ben, 'add:member', { roomId, username: 'ben' });
     await say(aya, 'aya', '0');
-    await until(() => chatsIn(heard).length === 1, 'he heard the first');
+    await until(() => chatsIn(heard).length === 1, 'the client received the first');
     await drop(ben);
     await sayAll(aya, 'aya', numbers(1, 2_000));
     const returning = reconnect(ben);
     const meanwhile = sayAll(aya, 'aya', numbers(2_000, 2_500));
     expect(await returning).toBe(true);
     await meanwhile;
-    await until(() => chatsIn(heard).length === 2_500, 'he heard all');
+    await until(() => chatsIn(heard).length === 2_500, 'the client has received everything');
     expect(chatsIn(heard)).toEqual(numbers(0, 2_500));
     expect(seqsIn(heard)).toEqual(numbers(3, 2_504).map(Number));
     await say(ben, 'ben', 'back');
-    await until(() => chatsIn(heard).at(-1) === 'back', 'he hears himself');
+    await until(() => chatsIn(heard).at(-1) === 'back', 'the client receives its own chat');
   });
 
-  test('who asks for his own name again, as tutorial clients do, succeeds and changes nothing', async () => {
+  test('requesting the own name again, as tutorial clients do, succeeds and changes nothing', async () => {
     const { url, store } = await startServer({ store: await open() });
     const { socket: ben, heard } = await stock(url);
     await requestOk(ben, 'create:room', { roomId, username: 'ben' });
@@ -92,28 +92,28 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     const { head } = await store.read(roomId, {});
     expect(await requestOk(ben, 'add:member', { roomId, username: 'ben' })).toMatchObject({ seq: head, username: 'ben', role: 'owner' });
     await say(ben, 'ben', 'once');
-    await until(() => chatsIn(heard).length > 0, 'he hears himself');
+    await until(() => chatsIn(heard).length > 0, 'the client receives its own chat');
     expect(chatsIn(heard)).toEqual(['once']);
     expect((await store.read(roomId, {})).head).toBe(head + 1);
   });
 
-  test('another server on the same log recovers him, as after a restart', async () => {
+  test('another server on the same log recovers the client, as after a restart', async () => {
     const first = await startServer({ store: await open() });
     const { socket: ben, heard } = await stock(first.url);
     await requestOk(ben, 'create:room', { roomId, username: 'ben' });
     await say(ben, 'ben', '0');
-    await until(() => chatsIn(heard).length === 1, 'he heard it');
+    await until(() => chatsIn(heard).length === 1, 'the client received it');
     await first.stop();
     const second = await startServer({ store: await reopenStore(first.store) });
     const aya = await connect(second.url);
     await requestOk(aya, 'add:member', { roomId, username: 'aya' });
     await say(aya, 'aya', '1');
     expect(await reconnect(ben, second.url)).toBe(true);
-    await until(() => chatsIn(heard).length === 2, 'he heard what he missed');
+    await until(() => chatsIn(heard).length === 2, 'the client received what it missed');
     expect(seqsIn(heard)).toEqual([1, 2, 3, 4, 5]);
   });
 
-  test('a guest whose name lapsed, and for whom there is no space to join anew, is told so and stays connected', async () => {
+  test('a guest whose lease expired, and for whom there is no space to rejoin, is notified and stays connected', async () => {
     const first = await startServer({ store: await open(), graceMs: GRACE });
     const aya = await connect(first.url);
     const { socket: ben } = await stock(first.url);
@@ -122,24 +122,24 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     await first.stop();
     const second = await startServer({ store: await reopenStore(first.store), graceMs: GRACE, quotaRoomBytes: 1 });
     const isMember = async () => (await second.store.read(roomId, { keys: [memberKey('ben')] })).keys.size > 0;
-    await until(async () => !(await isMember()), 'the name lapsed');
+    await until(async () => !(await isMember()), 'the lease of the name expired');
     expect(await reconnect(ben, second.url)).toBe(false);
     expect(await requestError(ben, 'add:member', { roomId, username: 'ben' })).toMatchObject({ code: 'quota_exceeded' });
     expect(await sendRequest(ben, 'list:rooms', {})).toMatchObject({ ok: true });
     expect(ben.connected).toBe(true);
   });
 
-  test('a guest whose name lapsed meanwhile is recovered, and a member again', async () => {
+  test('a guest whose lease expired meanwhile is recovered, and a member again', async () => {
     const { url, store } = await startServer({ store: await open(), graceMs: GRACE });
     const aya = await connect(url);
     const { socket: ben, heard } = await stock(url);
     await requestOk(aya, 'create:room', { roomId, username: 'aya' });
     await requestOk(ben, 'add:member', { roomId, username: 'ben' });
     await drop(ben);
-    await until(async () => (await store.read(roomId, { keys: ['member/ben'] })).keys.size === 0, 'his name is free');
+    await until(async () => (await store.read(roomId, { keys: ['member/ben'] })).keys.size === 0, 'the name is free');
     await say(aya, 'aya', 'missed');
     expect(await reconnect(ben)).toBe(true);
-    await until(() => heard.length === 4, 'he heard all');
+    await until(() => heard.length === 4, 'the client has received everything');
     expect(heard.map(([event]) => event)).toEqual([
       'add:member:success',
       'remove:member:success',
@@ -149,59 +149,59 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     await say(ben, 'ben', 'here again');
   });
 
-  test('who was removed meanwhile does not come back', async () => {
+  test('a member who was removed meanwhile does not rejoin', async () => {
     const { url } = await startServer({ store: await open() });
     const aya = await connect(url);
     const { socket: ben, heard } = await stock(url);
     await requestOk(aya, 'create:room', { roomId, username: 'aya' });
     await requestOk(ben, 'add:member', { roomId, username: 'ben' });
-    await until(() => heard.length === 1, 'he is in');
+    await until(() => heard.length === 1, 'the client has joined');
     await drop(ben);
     await requestOk(aya, 'remove:member', { roomId, username: 'ben' });
-    await say(aya, 'aya', 'about him');
+    await say(aya, 'aya', 'about the member');
     expect(await reconnect(ben)).toBe(false);
     expect((await requestError(ben, 'create:chat', { roomId, username: 'ben', message: 'still here' })).code).toBe('not_a_member');
     expect(heard).toHaveLength(1);
   });
 
-  test('who is removed while he is told what he missed is told no more than that', async () => {
+  test('a member who is removed during the replay receives no entry after the removal', async () => {
     const { url } = await startServer({ store: await open(), rateLimits: 'off' });
     const aya = await connect(url);
     const { socket: ben, heard } = await stock(url);
     await requestOk(aya, 'create:room', { roomId, username: 'aya' });
     await requestOk(ben, 'add:member', { roomId, username: 'ben' });
-    await until(() => heard.length === 1, 'he is in');
+    await until(() => heard.length === 1, 'the client has joined');
     await drop(ben);
     await sayAll(aya, 'aya', numbers(0, 3_000));
     const first = new Promise((resolve) => ben.once('create:chat:success', resolve));
     expect(await reconnect(ben)).toBe(true);
-    await withTimeout(first, 'the first that he missed');
-    expect(heard.length, 'there is more to be told').toBeLessThan(3_000);
+    await withTimeout(first, 'the first missed entry');
+    expect(heard.length, 'more entries are to be sent').toBeLessThan(3_000);
     const removal = await requestOk(aya, 'remove:member', { roomId, username: 'ben' });
-    await say(aya, 'aya', 'not for him');
-    await until(() => heard.at(-1)?.[0] === 'remove:member:success', 'he hears that he was removed');
+    await say(aya, 'aya', 'after the removal');
+    await until(() => heard.at(-1)?.[0] === 'remove:member:success', 'the client receives its removal');
     await sendRequest(ben, 'list:rooms', {});
     expect(seqsIn(heard)).toEqual(numbers(3, removal.seq + 1).map(Number));
-    expect(chatsIn(heard)).not.toContain('not for him');
+    expect(chatsIn(heard)).not.toContain('after the removal');
   });
 
-  test('who has two names in a room is told it once', async () => {
+  test('a client with two names in a room receives each entry once', async () => {
     const { url } = await startServer({ store: await open() });
     const aya = await connect(url);
     const { socket: ben, heard } = await stock(url);
     await requestOk(aya, 'create:room', { roomId, username: 'aya' });
     for (const username of ['ben', 'benji']) await requestOk(ben, 'add:member', { roomId, username });
-    await until(() => heard.length === 2, 'he is in');
+    await until(() => heard.length === 2, 'the client has joined');
     await drop(ben);
     await say(aya, 'aya', 'missed');
     expect(await reconnect(ben)).toBe(true);
     await say(ben, 'ben', 'here');
     await say(ben, 'benji', 'here, too');
-    await until(() => chatsIn(heard).at(-1) === 'here, too', 'he heard all');
+    await until(() => chatsIn(heard).at(-1) === 'here, too', 'the client has received everything');
     expect(seqsIn(heard)).toEqual([3, 4, 5, 6, 7]);
   });
 
-  test('in several rooms each is whole; only where their ticks are not in step some of it is told again', async () => {
+  test('in several rooms each is complete; entries repeat only where the clocks of rooms differ', async () => {
     const { url, store } = await startServer({ store: await open(), rateLimits: 'off' });
     const aya = await connect(url);
     const { socket: ben, heard } = await stock(url);
@@ -212,35 +212,35 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     }
     const sayIn = (room: string, message: string) => requestOk(aya, 'create:chat', { roomId: room, username: 'aya', message });
     for (const room of rooms) await sayIn(room, 'heard');
-    await until(() => chatsIn(heard).length === 3, 'he heard all');
+    await until(() => chatsIn(heard).length === 3, 'the client has received everything');
     await drop(ben);
     for (const round of numbers(0, 20)) for (const room of rooms) await sayIn(room, round);
     expect(await reconnect(ben)).toBe(true);
     for (const room of rooms) await sayIn(room, 'end');
-    await until(() => chatsIn(heard).filter((message) => message === 'end').length === 3, 'he heard the ends');
+    await until(() => chatsIn(heard).filter((message) => message === 'end').length === 3, 'the client received the last chats');
     for (const room of rooms) {
       const own = seqsIn(heard.filter(([, { roomId: where }]) => where === room));
-      // Perhaps also of what was said just before he came in.
+      // Perhaps also chats from just before the join.
       const once = [...new Set(own)].filter((seq) => Number(seq) >= 3);
       expect(store.maxClockSkewUs > 0 ? once : own).toEqual(numbers(3, 26).map(Number));
     }
   });
 });
 
-test('a deleted or replaced text is told as it is now', async () => {
+test('a deleted or replaced text is sent in its current state', async () => {
   const { url } = await startServer();
   const aya = await connect(url);
   const { socket: ben, heard } = await stock(url);
   await requestOk(aya, 'create:room', { roomId, username: 'aya' });
   await requestOk(ben, 'add:member', { roomId, username: 'ben' });
-  await until(() => heard.length === 1, 'he is in');
+  await until(() => heard.length === 1, 'the client has joined');
   await drop(ben);
   const [edited, deleted] = [await say(aya, 'aya', 'helo'), await say(aya, 'aya', 'oops')].map(({ seq }) => seq) as [number, number];
   await requestOk(aya, 'update:chat', { roomId, username: 'aya', chatSeq: edited, message: 'hell' });
   const { seq } = await requestOk(aya, 'update:chat', { roomId, username: 'aya', chatSeq: edited, message: 'hello' });
   await requestOk(aya, 'delete:chat', { roomId, username: 'aya', chatSeq: deleted });
   expect(await reconnect(ben)).toBe(true);
-  await until(() => heard.length === 5, 'he heard all');
+  await until(() => heard.length === 5, 'the client has received everything');
   expect(heard.slice(1)).toMatchObject([
     ['create:chat:success', { message: 'hello', edited: seq }],
     ['create:chat:success', { message: '', deleted: true }],
@@ -249,7 +249,7 @@ test('a deleted or replaced text is told as it is now', async () => {
   ]);
 });
 
-test('who was told what the log has lost is not recovered, for what he knows is not so', async () => {
+test('a client that received entries which the log lost is not recovered', async () => {
   const { url, store } = await startServer();
   const aya = await connect(url);
   const { socket: ben, heard } = await stock(url);
@@ -257,7 +257,7 @@ test('who was told what the log has lost is not recovered, for what he knows is 
   await requestOk(ben, 'add:member', { roomId, username: 'ben' });
   const lagging = await copyOf(store);
   await say(aya, 'aya', 'lost');
-  await until(() => chatsIn(heard).includes('lost'), 'he heard it');
+  await until(() => chatsIn(heard).includes('lost'), 'the client received it');
   await drop(ben);
   const second = await startServer({ store: lagging });
   expect(await reconnect(ben, second.url)).toBe(false);
@@ -270,7 +270,7 @@ async function copyOf(store: Store): Promise<Store> {
   return copy;
 }
 
-describe('attack 37: what a client shows of itself', () => {
+describe('attack 37: the auth payload of a client', () => {
   const victims = 'victim';
 
   async function scene() {
@@ -287,7 +287,7 @@ describe('attack 37: what a client shows of itself', () => {
     ['an empty pid', ''],
     ['a pid of a prototype', '__proto__'],
     ['a pid of 50,000 letters', 'x'.repeat(50_000)],
-  ])('%s comes back to nothing, and hears nothing', async (_, pid) => {
+  ])('%s resumes nothing, and receives nothing', async (_, pid) => {
     const { url, aya } = await scene();
     const mallory = await connect(url, { auth: { pid, offset: '0' } });
     const heard = collectEvents(mallory, 'create:chat:success');
@@ -340,7 +340,7 @@ describe('attack 37: what a client shows of itself', () => {
   });
 
   test.each(['', '-1', 'NaN', '0-0', '1e3', '0x10', "1' OR '1'='1", '9'.repeat(17), '1'.repeat(50_000), '١٢'])(
-    'the offset %j recovers nobody',
+    'the offset %j recovers no client',
     async (offset) => {
       const { url, pid, aya } = await scene();
       const again = await connect(url, { auth: { pid, offset } });
@@ -361,10 +361,10 @@ describe('attack 37: what a client shows of itself', () => {
   });
 });
 
-describe('who is a member already and joins again, as after a reload', () => {
+describe('a member who joins again, as after a reload', () => {
   const session = 'a'.repeat(32);
 
-  /** Somebody of this session, who joins the rooms. */
+  /** A client with this session that joins the rooms. */
   async function reloaded(url: string, roomIds: string[]) {
     const socket = await connect(url, { auth: { session } });
     const heard: [event: string, payload: Heard][] = [];
@@ -386,19 +386,19 @@ describe('who is a member already and joins again, as after a reload', () => {
     return { ...server, tell };
   }
 
-  test('is recovered, though cut before anything was said, and told what was missed once', async () => {
+  test('is recovered after a drop before any entry, and receives what was missed once', async () => {
     const { url, tell } = await scene();
     const { socket, heard } = await reloaded(url, ['kitchen', 'veranda']);
     await drop(socket);
     await tell('veranda', 'missed');
     expect(await reconnect(socket)).toBe(true);
-    await until(() => chatsIn(heard).length > 0, 'it is told');
+    await until(() => chatsIn(heard).length > 0, 'the entry is broadcast');
     await tell('veranda', 'after');
-    await until(() => chatsIn(heard).includes('after'), 'all is told');
+    await until(() => chatsIn(heard).includes('after'), 'everything is received');
     expect(chatsIn(heard)).toEqual(['missed', 'after']);
   });
 
-  test('is told nothing twice, and misses nothing, in whatever order the rooms are joined and said something in', async () => {
+  test('receives nothing twice, and misses nothing, for any order of joins and chats', async () => {
     const { url, tell } = await scene();
     for (const order of [
       ['veranda', 'kitchen', 'garden'],
@@ -406,13 +406,13 @@ describe('who is a member already and joins again, as after a reload', () => {
     ]) {
       const { socket, heard } = await reloaded(url, order.slice(0, 2));
       await tell(String(order[0]), 'heard');
-      await until(() => chatsIn(heard).length === 1, 'it is heard');
+      await until(() => chatsIn(heard).length === 1, 'it is received');
       await requestOk(socket, 'add:member', { roomId: String(order[2]), username: 'ben' });
       await drop(socket);
       for (const id of order) await tell(id, `missed in ${id}`);
       expect(await reconnect(socket)).toBe(true);
       const missed = order.map((id) => `missed in ${id}`);
-      await until(() => missed.every((message) => chatsIn(heard).includes(message)), 'all is told');
+      await until(() => missed.every((message) => chatsIn(heard).includes(message)), 'everything is received');
       expect(new Set(heard.map(([, { roomId: id, seq }]) => `${String(id)} ${String(seq)}`)).size).toBe(heard.length);
       // On Redis the clocks of servers may differ: what was said in the moment before the join may come, too.
       if (!isOnRedis) expect(chatsIn(heard)).toHaveLength(4);

@@ -53,7 +53,7 @@ async function openings(all: RedisOptions[], env: NodeJS.ProcessEnv = {}): Promi
 
 const opened = (kind: string): Opening => ({ outcome: 'appended', kind });
 
-test('a password and a user are those of the URL, whatever letters they are made of', async () => {
+test('user and password are those of the URL, for any characters', async () => {
   const password = 'p@ss/w:ö#rd?%';
   const server = await newRedis({ config: { requirepass: password }, users: [`user aya/1 on >${password} ~* &* +@all`] });
   expect(
@@ -64,7 +64,7 @@ test('a password and a user are those of the URL, whatever letters they are made
   ).toEqual([opened('single'), opened('single')]);
 });
 
-test('TLS is spoken with whom one knows by the authority that was named, or that Node was told of', async () => {
+test('TLS trusts the authority that was configured, or that Node was given', async () => {
   const [server, cluster, group] = await Promise.all([
     startRedis({ tls: true }),
     startCluster({ tls: true, replicas: 0, config: { requirepass: 'secret' } }),
@@ -79,7 +79,7 @@ test('TLS is spoken with whom one knows by the authority that was named, or that
   expect(await openings([{ url: group.url }], { NODE_EXTRA_CA_CERTS: group.servers[0]!.ca })).toEqual([opened('sentinel')]);
 });
 
-test('what cannot be used is told in one sentence without a password, and leaves nothing open', { timeout: 60_000 }, async () => {
+test('an unusable connection is reported in one sentence without a password, and leaves nothing open', { timeout: 60_000 }, async () => {
   const server = await newRedis({ config: { requirepass: 'secret' }, users });
   const old = await listening(createServer((socket) => throughTime(socket, server.port)));
   const web = await listening(createHttpServer((_, response) => response.end('hello')));
@@ -119,7 +119,7 @@ function throughTime(socket: Socket, port: number): void {
   for (const each of [socket, redis]) each.on('error', () => undefined).on('close', () => [socket, redis].map((end) => end.destroy()));
 }
 
-test('rights that are taken away make it fail, and given again go on', async () => {
+test('revoked rights make it fail, and restored rights let it continue', async () => {
   const server = await newRedis({ users: [`user app on >secret ${rights}`] });
   const store = await openRedis({ url: server.urlAs('app', 'secret') });
   onTestFinished(() => store.close());

@@ -38,7 +38,7 @@ async function callsOf(...commands: string[]): Promise<number> {
   return commands.reduce((sum, command) => sum + Number(new RegExp(`cmdstat_${command}:calls=(\\d+)`).exec(stats)?.[1] ?? 0), 0);
 }
 
-test('1,000 appends at once go in some ten calls, and stand in the order in which they were asked', async () => {
+test('1,000 concurrent appends use about ten calls, and are stored in order', async () => {
   const store = await open();
   const epoch = await opened(store);
   const before = await callsOf('evalsha', 'eval');
@@ -49,7 +49,7 @@ test('1,000 appends at once go in some ten calls, and stand in the order in whic
   expect((await readEntries(store, room)).slice(1).map(({ id }) => id)).toEqual(ids);
 });
 
-test('large ones go in smaller batches, still in order', async () => {
+test('large appends use smaller batches, still in order', async () => {
   const store = await open();
   const epoch = await opened(store);
   const before = await callsOf('evalsha', 'eval');
@@ -59,7 +59,7 @@ test('large ones go in smaller batches, still in order', async () => {
   expect((await readEntries(store, room)).slice(1).map(({ id }) => id)).toEqual(ids);
 });
 
-test('when as much waits as may, more is refused as busy, and what waited is kept', async () => {
+test('beyond the queue limit appends are refused as busy, and queued ones are stored', async () => {
   const store = await open();
   const epoch = await opened(store);
   redis.freeze();
@@ -73,7 +73,7 @@ test('when as much waits as may, more is refused as busy, and what waited is kep
   expect((await readEntries(store, room)).slice(1).map(({ id }) => id)).toEqual(kept);
 });
 
-test('a name is remembered for 24 hours at least and 48 at most, in two hashes that end by themselves', async () => {
+test('an idempotency key is remembered for 24 hours at least and 48 at most, in two hashes that expire', async () => {
   let now = Date.now();
   const prefix = randomUUID();
   const store = await open({ clock: () => now, prefix });

@@ -37,7 +37,7 @@ async function opened(store: Store): Promise<string> {
 /** What is asked once more has another id, and the same text. */
 const textsIn = async (store: Store) => (await readEntries(store, room)).slice(1).map(({ body }) => body?.text);
 
-describe('what is found of a Redis', () => {
+describe('the server info of a Redis', () => {
   const MEMORY = { maxmemory: '200mb', 'maxmemory-policy': 'allkeys-lru' };
   test.each<[string, config: Record<string, string>, found: Partial<ServerInfo>, warnings: string[]]>([
     ['keeps all', { appendfsync: 'always' }, { appendfsync: 'always', snapshots: false, evictionPolicy: 'noeviction' }, []],
@@ -60,7 +60,7 @@ describe('what is found of a Redis', () => {
     expect(mayEvictKeys(serverInfo)).toBe(config === MEMORY);
   });
 
-  test('that is a cluster is what is found of its worst server', async () => {
+  test('of a cluster is that of its weakest server', async () => {
     const cluster = await startCluster({ replicas: 0 });
     onTestFinished(() => cluster.close());
     await cluster.nodes[1]!.runCommand('CONFIG', 'SET', 'appendfsync', 'no');
@@ -93,7 +93,7 @@ describe('a level of durability', () => {
     ['fsync', { version: '7.0.15', appendfsync: 'always' }, undefined],
     ['fsync', {}, 'WAITAOF'],
     ['fsync', { version: '8.0.0', appendfsync: 'no' }, 'WAITAOF'],
-  ] as const)('%s is had from %j by %s', (durability, more, command) => {
+  ] as const)('%s is reached from %j by %s', (durability, more, command) => {
     expect(resolveDurability(durability, { ...found, ...more }).ackCommand?.[0]).toBe(command);
   });
 
@@ -102,19 +102,22 @@ describe('a level of durability', () => {
     ['fsync', { version: '7.0.15' }, 'Redis 7.0.15 must be set to "appendfsync always"'],
     ['fsync', { version: '7.0.15', appendfsync: 'unknown' }, 'must be set to'],
     ['fsync', { appendfsync: 'off' }, 'it has no append-only file'],
-  ] as const)('%s is not had from %j', (durability, more, why) => {
+  ] as const)('%s is not reached from %j', (durability, more, why) => {
     expect(() => resolveDurability(durability, { ...found, ...more })).toThrow(why);
   });
 
-  test('that is not had is refused when the store opens, and leaves nothing open', async () => {
+  test('that is not reached is refused when the store opens, and leaves nothing open', async () => {
     const server = await newRedis();
     for (const durability of ['replicated', 'fsync'] as const) {
       await expect(open({ url: server.url, durability })).rejects.toMatchObject({ name: 'StoreError', reason: 'failed' });
     }
-    await until(async () => (await server.runCommand('INFO', 'clients')).includes('connected_clients:1\r'), 'only who asks is connected');
+    await until(
+      async () => (await server.runCommand('INFO', 'clients')).includes('connected_clients:1\r'),
+      'only the asking client is connected',
+    );
   });
 
-  test('fsync keeps through a kill what was acknowledged', async () => {
+  test('fsync preserves acknowledged data through a kill', async () => {
     const server = await newRedis({ appendfsync: 'always' });
     const store = await open({ url: server.url, durability: 'fsync' });
     expect(store.durability).toBe('fsync');
@@ -142,7 +145,7 @@ describe('replicated', () => {
   });
   afterAll(() => Promise.all([primary.close(), replica.close()]));
 
-  test('what is acknowledged is on the replica', async () => {
+  test('acknowledged data is on the replica', async () => {
     const prefix = randomUUID();
     const store = await open({ url: primary.url, prefix, durability: 'replicated' });
     expect(store).toMatchObject({ durability: 'replicated', serverInfo: { replicas: 1 } });
@@ -153,7 +156,7 @@ describe('replicated', () => {
     }
   });
 
-  test('while the replica says nothing what has a name is tried again, and in the end fails as outcome_unknown; asked again it is kept once', {
+  test('while the replica is silent an append with an idempotency key is retried, fails as outcome_unknown, and is stored once when repeated', {
     timeout: 60_000,
   }, async () => {
     const prefix = randomUUID();
@@ -163,14 +166,14 @@ describe('replicated', () => {
     const listener = { onAppend: ({ entries }: { entries: { id: string }[] }) => void heard.push(...entries.map(({ id }) => id)) };
     await other.subscribe(room, { ...listener, onPublish: () => undefined, onGap: () => undefined });
     const epoch = await opened(store);
-    await until(() => heard.length === 1, 'the first is heard');
+    await until(() => heard.length === 1, 'the first is received');
     replica.freeze();
     const asked = ['a', 'b', 'c'].map(async (id) => store.append(room, say(epoch, id)));
     const { idempotencyKey: _, ...unnamed } = say(epoch, 'unnamed');
     await expect(store.append(room, unnamed)).rejects.toMatchObject({ reason: 'outcome_unknown' });
     expect(store.isWritable).toBe(false);
     for (const each of asked) await expect(each).rejects.toMatchObject({ name: 'StoreError', reason: 'outcome_unknown' });
-    expect(heard, 'nobody is told what may be lost').toEqual(['opens']);
+    expect(heard, 'no entry is broadcast that may be lost').toEqual(['opens']);
 
     replica.thaw();
     for (const id of ['a', 'b', 'c']) expect(await store.append(room, say(epoch, id))).toMatchObject({ outcome: 'repeated' });

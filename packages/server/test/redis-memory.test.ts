@@ -48,7 +48,7 @@ const busyAppend = (epoch: string | null, turn: number): AppendRequest => ({
   ],
 });
 
-test('when the memory is full appends are refused whole, reading goes on, and so does writing once there is space', async () => {
+test('with full memory appends are refused as a whole, reads continue, and writes continue once there is space', async () => {
   const store = await open(randomUUID());
   const twin = openMemory();
   const append = async (turn: number) => {
@@ -76,7 +76,7 @@ test('when the memory is full appends are refused whole, reading goes on, and so
   expect(await picture(store)).toEqual(await picture(twin));
 });
 
-test('the memory that Redis uses counts against the quota, and what is freed there lets writing go on', async () => {
+test('the memory that Redis uses counts against the quota, and freed memory lets writes continue', async () => {
   const store = await open(randomUUID());
   const quotaTotalBytes = (await store.usage()).bytes + 4 * 2 ** 20;
   const { url } = await startServer({ store, rateLimits: 'off', usageRefreshMs: 5, quotaTotalBytes });
@@ -104,7 +104,7 @@ async function picture(store: Store): Promise<unknown> {
 const { partition: _, nodeLeasesPrefix, channel: __, idempotencyKeys, ...ofRoom } = new KeyNames('p').room(room);
 const theirs = [...Object.entries(ofRoom), ['once', idempotencyKeys[0]], ['held', `${nodeLeasesPrefix}node`]] as [string, string][];
 
-test.each(theirs)('what is not ours under the name of its %s makes a room fail, and no other', async (_, name) => {
+test.each(theirs)('a foreign key under the name of its %s makes that room fail, and no other', async (_, name) => {
   const prefix = randomUUID();
   const store = await open(prefix);
   const key = name.replace(/^p:/, `${prefix}:`);

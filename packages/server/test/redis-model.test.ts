@@ -67,7 +67,7 @@ const step = fc.record({
 });
 type Step = typeof step extends fc.Arbitrary<infer Value> ? Value : never;
 
-test('any sequence of steps is answered, and leads where, it does in memory', { timeout: 120_000 }, async () => {
+test('any sequence of steps gives the same answers and state as in memory', { timeout: 120_000 }, async () => {
   const met = new Set<unknown>();
   await fc.assert(
     fc.asyncProperty(names, fc.array(step, { minLength: 5, maxLength: STEPS, size: 'max' }), async (named, steps) => {
@@ -93,7 +93,7 @@ test('any sequence of steps is answered, and leads where, it does in memory', { 
   expect([...met]).toEqual(expect.arrayContaining(['appended', 'repeated', 'stale']));
 });
 
-test('two prefixes in one Redis know nothing of each other, though one begins like the other', async () => {
+test('two prefixes in one Redis are separate, though one is a prefix of the other', async () => {
   const stores = await Promise.all(['a', 'a:', 'a:b', 'A'].map((prefix) => openRedis({ url: redis.url, prefix })));
   for (const store of stores) onTestFinished(() => store.close());
   const room = 'veranda';
@@ -120,7 +120,7 @@ test('two prefixes in one Redis know nothing of each other, though one begins li
     });
     await store.publish(room, `signal ${at}`);
   }
-  // What was published before this was heard before it.
+  // Earlier publications arrive before this one.
   for (const store of stores)
     await store.subscribe('later', { onAppend: () => undefined, onPublish: () => undefined, onGap: () => undefined });
   for (const [at, store] of stores.entries()) {
@@ -234,7 +234,7 @@ class Side {
     };
   }
 
-  /** As JSON says it, with maps and sets in order, without ticks, and with epochs by their order. */
+  /** As JSON, with ordered maps and sets, without clocks, and with epochs by their order. */
   #plain(answer: unknown): unknown {
     const text = JSON.stringify(answer, (name, each: unknown) => {
       if (name === 'hlc') return undefined;

@@ -1,4 +1,4 @@
-/** Where rooms are in a cluster: for the life of the data, so nothing here may ever change. */
+/** Where rooms are in a cluster: this is fixed as long as data exists, so nothing here may ever change. */
 import { createHash } from 'node:crypto';
 import { startRedis } from '@engawa/testkit/redis/redis-servers';
 import fc from 'fast-check';
@@ -7,25 +7,25 @@ import { PARTITIONS, partitionOf, slotOf, tags } from '#store/redis/partitions.j
 
 const SLOTS = 16_384;
 
-test('there are 1,024 tags, all different, and they are those of the first day', () => {
+test('there are 1,024 tags, all different, and they never change', () => {
   expect(PARTITIONS).toBe(1024);
   expect(new Set(tags).size).toBe(PARTITIONS);
   expect(tags.slice(0, 5)).toEqual(['fkt', '2s4', 'cv', '3gw', '7mm']);
   expect(createHash('sha256').update(tags.join()).digest('hex')).toBe('1a8ee696893f044ead0b1978ca705e78e7f2f8f36bdfe3c59d088c5f6764a316');
 });
 
-test('a room is where it was on the first day', () => {
+test('the partition of a room never changes', () => {
   const places = ['', 'veranda', '縁側', '{}:*?[', 'a'.repeat(1_000)].map(partitionOf);
   expect(places).toEqual([453, 294, 921, 111, 397]);
 });
 
-test.each([1, 2, 3, 4, 5, 6, 7, 12, 100])('%i servers with as many slots have as many partitions, give or take one', (servers) => {
+test.each([1, 2, 3, 4, 5, 6, 7, 12, 100])('%i servers with equal slots have equal numbers of partitions, within one', (servers) => {
   const counts = Array.from({ length: servers }, () => 0);
   for (const tag of tags) counts[Math.floor((slotOf(tag) * servers) / SLOTS)]! += 1;
   expect(Math.max(...counts) - Math.min(...counts)).toBeLessThanOrEqual(1);
 });
 
-test('rooms are spread over them evenly, also when their names differ little', () => {
+test('rooms spread evenly over partitions, also when their ids differ little', () => {
   const counts = Array.from({ length: PARTITIONS }, () => 0);
   for (let room = 0; room < 100 * PARTITIONS; room += 1) counts[partitionOf(`room ${room}`)]! += 1;
   // Of a hundred on average; chance alone makes some of these 40 and some 160 only in a thousand such tests.
@@ -33,7 +33,7 @@ test('rooms are spread over them evenly, also when their names differ little', (
   expect(Math.max(...counts)).toBeLessThan(150);
 });
 
-test('slots are what Redis says they are', async () => {
+test('slots are those that Redis computes', async () => {
   const server = await startRedis({ config: { 'cluster-enabled': 'yes' } });
   onTestFinished(() => server.close());
   const others = fc.sample(

@@ -21,7 +21,7 @@ async function redis(options: Parameters<typeof startRedis>[0] = {}): Promise<Re
 }
 
 describe('one server', () => {
-  test('keeps through a kill what it wrote to the disk', async () => {
+  test('preserves what it wrote to the disk through a kill', async () => {
     const server = await redis({ config: { appendfsync: 'always' } });
     await server.runCommand('SET', 'word', 'kept');
     await server.kill();
@@ -33,7 +33,7 @@ describe('one server', () => {
     expect(await server.runCommand('GET', 'word')).toBe('kept');
   });
 
-  test('answers nothing while it is stopped, and then goes on', async () => {
+  test('answers nothing while it is stopped, and continues afterwards', async () => {
     const server = await redis();
     server.freeze();
     await expect(sendRedisCommand(server, ['PING'], 200)).rejects.toThrow('timed out after 200 ms');
@@ -41,7 +41,7 @@ describe('one server', () => {
     expect(await server.runCommand('PING')).toBe('PONG');
   });
 
-  test('is gone with its folder once it is closed, twice as once', async () => {
+  test('closing removes the server and its directory; closing twice is harmless', async () => {
     const server = await redis();
     await server.close();
     await server.close();
@@ -49,11 +49,11 @@ describe('one server', () => {
     await expect(server.runCommand('PING')).rejects.toThrow('ECONNREFUSED');
   });
 
-  test('says why it did not start', async () => {
+  test('reports why it did not start', async () => {
     await expect(startRedis({ config: { maxmemory: 'plenty' } })).rejects.toThrow('argument must be a memory value');
   });
 
-  test('with TLS talks to those who trust its authority', async () => {
+  test('with TLS accepts clients that trust its authority', async () => {
     const server = await redis({ tls: true });
     expect(new URL(server.url).protocol).toBe('rediss:');
     expect(await server.runCommand('PING')).toBe('PONG');
@@ -61,13 +61,13 @@ describe('one server', () => {
     await expect(sendRedisCommand({ url: server.url.replace('rediss', 'redis') }, ['PING'])).rejects.toThrow();
   });
 
-  test('asks for a password, which its URL has', async () => {
+  test('needs a password, which its URL has', async () => {
     const server = await redis({ config: { requirepass: 'p@ss/word' } });
     expect(await server.runCommand('PING')).toBe('PONG');
     await expect(sendRedisCommand({ url: `redis://${server.address}` }, ['PING'])).rejects.toThrow('NOAUTH');
   });
 
-  test('lets a user do what he may and nothing else', async () => {
+  test('lets a user run the permitted commands only', async () => {
     const server = await redis({ users: ['user app on >secret ~engawa:* &engawa:* +@all -@dangerous'] });
     const app = { url: server.urlAs('app', 'secret') };
     expect(await sendRedisCommand(app, ['SET', 'engawa:a', 'b'])).toBe('OK');
@@ -129,7 +129,7 @@ describe('a cluster', () => {
     expect(await told()).toContain(String(node.port));
   });
 
-  test.each([undefined, 'FORCE', 'TAKEOVER'] as const)('fails over as it is told: %s', async (how) => {
+  test.each([undefined, 'FORCE', 'TAKEOVER'] as const)('fails over in the requested way: %s', async (how) => {
     const primary = await cluster.primaryOf(0);
     const replica = await cluster.replicaOf(primary);
     await cluster.failover(replica, how);
@@ -182,7 +182,7 @@ describe('sentinels', () => {
     expect(await group.sentinels[0]!.runCommand('SENTINEL', 'CKQUORUM', 'mymaster')).toContain('OK 3 usable Sentinels');
   });
 
-  test('replace the primary when they are told to', async () => {
+  test('replace the primary on request', async () => {
     const before = await group.primary();
     await group.failover();
     await group.waitUntilOk();

@@ -1,4 +1,4 @@
-/** The contract on real Redis of every kind, as a user who may do no more than is written, and what is left of it there. */
+/** The conformance tests on real Redis of every kind, as a user with only the documented rights, and the keys that they leave. */
 import { randomUUID } from 'node:crypto';
 import { testStore } from '@engawa/store-conformance';
 import { type RedisServer, startCluster, startRedis, startSentinel } from '@engawa/testkit/redis/redis-servers';
@@ -68,12 +68,12 @@ describe.each(kinds)('%s', (kind, start) => {
 
   testStore({ open, test });
 
-  test('nothing of all this was told as an error', () => {
+  test('no error was reported during the conformance tests', () => {
     expect(errors).toEqual([]);
   });
 
-  describe('what the contract left there', () => {
-    test('it was asked for nothing that Redis 6.2 has not, but for sharded channels in a cluster', async () => {
+  describe('the state that the conformance tests left', () => {
+    test('only commands of Redis 6.2 were used, and sharded channels in a cluster', async () => {
       const asked = new Set((await Promise.all(redis.servers.map(commandsOf))).flat());
       const newer: string[] = [];
       for (const command of asked) if (!(await isIn62(redis.servers[0]!, command))) newer.push(command);
@@ -101,7 +101,7 @@ describe.each(kinds)('%s', (kind, start) => {
       expect(others).toEqual([first, first]);
     });
 
-    test('so have the channels, whatever rooms are called', async () => {
+    test('all channels have them too, for any room id', async () => {
       const store = await open();
       onTestFinished(() => store.close());
       const heard = { onAppend: () => undefined, onPublish: () => undefined, onGap: () => undefined };
@@ -111,7 +111,7 @@ describe.each(kinds)('%s', (kind, start) => {
       for (const channel of channels) expect(channel).toMatch(/^engawa:[0-9a-f-]{36}:\{[0-9a-z]+\}:news:/);
     });
 
-    test('it knows our scripts and no other, so nothing that varies is in their texts', async () => {
+    test('only our scripts are cached, so no script text varies', async () => {
       const shas = Object.values(scripts).map(({ sha }) => sha);
       for (const server of redis.servers) {
         const known = (await server.runRaw('SCRIPT', 'EXISTS', ...shas)) as string[];

@@ -1,4 +1,4 @@
-/** Redis forgets scripts and ends connections while all write: what has a name is kept once, and who listens learns that he missed something. */
+/** Redis flushes scripts and kills connections under writes: named appends are stored once, and subscribers are notified of gaps. */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { AppendResult, Listener, Store, StoreError } from '@engawa/server';
@@ -69,7 +69,7 @@ class Storm {
     await Promise.all(this.#writing);
   }
 
-  /** In each room everything that was kept, once, where it was acknowledged, and nothing else but what nobody knows of. */
+  /** Each room has all acknowledged entries, once, at their seq, and beyond them only entries with an unknown outcome. */
   async check(store: Store): Promise<void> {
     for (const room of ROOMS) {
       const entries = (await readEntries(store, room)).slice(1);
@@ -137,7 +137,7 @@ class Repeating {
   }
 }
 
-test('scripts that are forgotten are sent again, and nothing is lost or doubled', async () => {
+test('flushed scripts are sent again, and nothing is lost or doubled', async () => {
   const stores = await openTwo();
   const storm = new Storm(stores);
   await storm.begin({ named: true });
@@ -152,7 +152,7 @@ test('scripts that are forgotten are sent again, and nothing is lost or doubled'
 test.each([
   ['with a name', true],
   ['without', false],
-])('connections that are ended keep nobody from writing, and what is written %s is there once', { timeout: 60_000 }, async (_, named) => {
+])('killed connections do not stop writes, and what is written %s is stored once', { timeout: 60_000 }, async (_, named) => {
   const stores = await openTwo();
   const storm = new Storm(stores);
   await storm.begin({ named });
@@ -166,7 +166,7 @@ test.each([
   await storm.check(stores[0]);
 });
 
-test('who listens while subscriptions are ended is told that he missed something, and hears what comes after', {
+test('a subscriber whose subscriptions are killed is notified of a gap, and receives what follows', {
   timeout: 60_000,
 }, async () => {
   const [store, other] = await openTwo();
@@ -185,7 +185,7 @@ test('who listens while subscriptions are ended is told that he missed something
   await storm.begin({ named: true });
   const all = [...heard.values()];
   const killing = new Repeating(() => redis.runCommand('CLIENT', 'KILL', 'TYPE', 'pubsub'), 300);
-  await until(() => all.every(({ missed }) => missed >= 3), 'they are told', 30_000);
+  await until(() => all.every(({ missed }) => missed >= 3), 'they are notified', 30_000);
   await killing.stop();
   await storm.end();
   for (const [room, { ids }] of heard) {

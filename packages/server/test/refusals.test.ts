@@ -1,4 +1,4 @@
-/** Refused work costs, too: who does nothing but what is refused is told so and shown out, and everybody else stays. */
+/** Refused requests cost time too: a client that sends nothing else is disconnected with a reason, and the others stay. */
 import { LIMITS } from '@engawa/protocol';
 import { connectRaw, openRawPolling, openRawWebSocket } from '@engawa/testkit/actors/raw-clients';
 import {
@@ -17,24 +17,24 @@ import { expect, test } from 'vitest';
 import { ATTACKER_HEADERS, ROOM, startWithBystanders } from './helpers/bystanders.ts';
 
 const { rates } = LIMITS;
-/** At once, and what may come back while they are sent. */
+/** The burst, and the tokens that may be refilled meanwhile. */
 const MANY = rates.refusals.burst + 100;
 const upTo = (count: number): number[] => Array.from({ length: count }, (_, index) => index);
 const goneOf = (socket: Socket): Promise<string> => new Promise((resolve) => socket.once('disconnect', (reason) => resolve(reason)));
 
 test.each([
-  ['goes on after it was told to slow down', 'list:rooms', {}],
+  ['continues after rate_limited', 'list:rooms', {}],
   ['asks for events that there are not', 'no:such', {}],
   ['sends what is not valid', 'create:chat', { roomId: 7 }],
   ['asks what it may not', 'delete:room', { roomId: ROOM, username: 'aya' }],
-])('who %s is told why, and disconnected; the others stay', async (_, event, payload) => {
+])('a client that %s gets the reason, and is disconnected; the others stay', async (_, event, payload) => {
   const { url, expectUnharmed } = await startWithBystanders();
   const mallory = await connect(url, { extraHeaders: ATTACKER_HEADERS });
   const gone = goneOf(mallory);
   const told = collectEvents(mallory, 'error');
   let answered = 0;
   for (const _each of upTo(rates.packets.burst + MANY)) mallory.emit(event, payload, () => (answered += 1));
-  // As when a network fails: the client may come back by itself.
+  // As after a network failure, the client may reconnect by itself.
   expect(await withTimeout(gone, 'the end of the connection')).toBe('transport close');
   expect(told).toMatchObject([{ code: 'too_many_refusals', retryable: true }]);
   expect(answered, 'each is answered until then').toBeLessThan(rates.packets.burst + MANY);
@@ -42,7 +42,7 @@ test.each([
   await expectUnharmed();
 });
 
-test('without acknowledgements, and over polling, too', async () => {
+test('it is the same without acknowledgements, and over polling', async () => {
   const { url, io, expectUnharmed } = await startWithBystanders();
   const raw = await connectRaw(await openRawPolling(url, { headers: ATTACKER_HEADERS }));
   await raw.send(...upTo(MANY).map(() => '42["no:such",{}]'));
@@ -51,7 +51,7 @@ test('without acknowledgements, and over polling, too', async () => {
   await expectUnharmed();
 });
 
-test('who reads nothing of it is not waited for', async () => {
+test('a client that reads none of the refusals is disconnected without delay', async () => {
   const { url, io, expectUnharmed } = await startWithBystanders();
   const raw = await openRawPolling(url, { headers: ATTACKER_HEADERS, polls: false });
   await raw.send('40');
@@ -65,7 +65,7 @@ test('who reads nothing of it is not waited for', async () => {
   await expectUnharmed();
 });
 
-test('neither does a success now and then excuse it, nor is a client shown out that is refused now and then', async () => {
+test('occasional successes do not reset the count, and occasional refusals do not disconnect', async () => {
   const { url, expectUnharmed } = await startWithBystanders();
   const [flooder, clumsy] = [
     await connect(url, { extraHeaders: ATTACKER_HEADERS }),
@@ -85,7 +85,7 @@ test('neither does a success now and then excuse it, nor is a client shown out t
   await expectUnharmed();
 });
 
-test('what fails in the server is not counted against who asks', async () => {
+test('server errors do not count against the client', async () => {
   const inner = await newStore();
   let isBroken = false;
   const store = withOverrides(inner, {
@@ -99,7 +99,7 @@ test('what fails in the server is not counted against who asks', async () => {
   expect(client.connected).toBe(true);
 });
 
-test('what was said before is kept, also when it was said in the same breath', async () => {
+test('chats sent before the refusals are stored, also when sent in the same packet batch', async () => {
   const { url, store } = await startWithBystanders();
   const client = await connect(url, { extraHeaders: ATTACKER_HEADERS });
   await requestOk(client, 'create:room', { roomId: 'den', username: 'x' });

@@ -18,7 +18,7 @@ async function rooms(count: number, chats: number) {
   return { aya, held };
 }
 
-test('a page has the nearest chats that fit, one in any case, and says that there are more', async () => {
+test('a page has the nearest chats that fit, at least one, and states that there are more', async () => {
   const { aya } = await rooms(1, 50);
   const page = await requestOk(aya, 'list:chats', { roomId: 'room 0', bytes: 10_000 });
   expect(page.chats.length).toBeGreaterThan(5);
@@ -29,7 +29,7 @@ test('a page has the nearest chats that fit, one in any case, and says that ther
   expect((await requestOk(aya, 'list:chats', { roomId: 'room 0', bytes: 2 ** 40 })).chats).toHaveLength(50);
 });
 
-test('what was missed comes in parts that fit, with how far there is to go, until all was told', async () => {
+test('missed entries arrive in parts that fit, with the remaining count, until all are sent', async () => {
   const { aya, held } = await rooms(1, 50);
   const [room] = held as [(typeof held)[number]];
   const told: number[] = [];
@@ -48,7 +48,7 @@ test('what was missed comes in parts that fit, with how far there is to go, unti
   expect(head).toBe(52);
 });
 
-test('many rooms of which each has little to say come together, however few bytes are asked for', async () => {
+test('many rooms with few entries each are sent together, for any requested size', async () => {
   const { aya, held } = await rooms(40, 1);
   const answer = await requestOk(aya, 'resume:rooms', { rooms: held, bytes: 64 * 1024 });
   const whole = answer.rooms.filter(({ outcome }) => outcome === 'caught_up');

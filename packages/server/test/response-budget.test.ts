@@ -1,4 +1,4 @@
-/** However much a question asks for, its answer takes a megabyte at most, and whoever asks on is told all of it. */
+/** An answer has a megabyte at most, and a client that requests the rest receives all of it. */
 import { LIMITS, type ResumeResult } from '@engawa/protocol';
 import type { Draft, Entry, Store } from '@engawa/server';
 import { connect, requestOk, sendAny, sendRequest, startServer, withOverrides } from '@engawa/testkit/processes/server';
@@ -67,7 +67,7 @@ async function scene(open: () => Promise<Store>, rooms: string[]) {
 }
 
 describe.each(storeKinds)('on the %s store', (_, open) => {
-  test('rooms that do not fit into an answer are put off, and all of them are told when they are asked for again', async () => {
+  test('rooms that do not fit into an answer are deferred, and sent when they are requested again', async () => {
     const { aya, store, held } = await scene(open, upTo(12).map(String));
     for (const { roomId } of held) await fill(store, roomId, 60);
     const told = new Map<string, ResumeResult>();
@@ -92,7 +92,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     expect(asked).toBeGreaterThan(1);
   });
 
-  test('what was missed is told in answers of bounded size, once and in order, also where texts were replaced', async () => {
+  test('missed entries arrive in answers of bounded size, once and in order, also where texts were replaced', async () => {
     const { aya, store, held } = await scene(open, ['plain', 'replaced']);
     for (const { roomId } of held) await fill(store, roomId, 150);
     await replaceAll(store, 'replaced');
@@ -117,7 +117,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
   test.each([
     ['as they were said', false],
     ['that were all replaced', true],
-  ])('pages of long chats %s are of bounded size, and met one after the other they are all chats', async (__, isReplaced) => {
+  ])('pages of long chats %s are of bounded size, and together they have all chats', async (__, isReplaced) => {
     const { aya, store } = await scene(open, ['den']);
     await fill(store, 'den', 130);
     if (isReplaced) await replaceAll(store, 'den');
@@ -151,7 +151,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     expect(hasMore).toEqual({ before: true, after: true });
   });
 
-  test('a page whose chats would just fill a megabyte leaves place for what is said beside them', async () => {
+  test('a page whose chats would fill a megabyte leaves space for its other fields', async () => {
     const { aya, store } = await scene(open, ['den']);
     const chat = { seq: 502, id: 'den 499', at: Date.now(), username: 'aya', message: '' };
     const message = 'x'.repeat(Math.floor(FRAME_BYTES / LIMITS.pageMax) - bytesOf(chat));
@@ -161,13 +161,13 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     expect(frameOf(answer)).toBeLessThanOrEqual(FRAME_BYTES);
   });
 
-  test('a question of 200 rooms reads no more than an answer may take', async () => {
+  test('a request of 200 rooms reads no more than an answer may have', async () => {
     let read = 0;
     const inner = await open();
     const counting = withOverrides(inner, {
       async readPage(...asked) {
         const page = await inner.readPage(...asked);
-        // Those who hear the room read for themselves.
+        // Connections that are in the room cause reads of their own.
         if (asked[1].limit !== LIMITS.pageMax) read += page.entries.reduce((sum, { body }) => sum + bytesOf(body), 0);
         return page;
       },
@@ -180,7 +180,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     expect(read).toBeLessThan(3 * MAX_RESPONSE_BYTES);
   });
 
-  test('what is counted as unread is read for a few of many rooms, however little is said of them', async () => {
+  test('unread counts are read for a few of many rooms, for any size of their chats', async () => {
     let read = 0;
     const inner = await open();
     const counting = withOverrides(inner, {
@@ -201,7 +201,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     expect(new Set(rooms.map(({ outcome }) => outcome))).toEqual(new Set(['reset', 'more']));
   });
 
-  test('a list of rooms with long topics is of bounded size, and page by page it has all rooms', async () => {
+  test('a list of rooms with long topics is of bounded size, and its pages have all rooms', async () => {
     const { aya, store, held } = await scene(open, ['a']);
     const names = upTo(700).map((index) => `room ${String(index).padStart(3, '0')} ${'"'.repeat(100)}`);
     const settings = { owner: 'x', topic: '😀'.repeat(LIMITS.topicCodePoints) };
@@ -221,12 +221,12 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
   });
 });
 
-test('a list of the longest names there are is of bounded size', () => {
+test('a list of names of maximal length is of bounded size', () => {
   const member = { username: '"'.repeat(LIMITS.idBytes), role: 'member', since: 1e15, presence: 'online', read: 1e15 };
   expect(LIMITS.pageMax * bytesOf(member)).toBeLessThan(MAX_RESPONSE_BYTES);
 });
 
-test('a room that is named twice is refused, whatever way it is written', async () => {
+test('a room that is requested twice is refused, in any spelling', async () => {
   const { url } = await startServer();
   const aya = await connect(url);
   const { epoch, seq } = await requestOk(aya, 'create:room', { roomId: 'é', username: 'aya' });

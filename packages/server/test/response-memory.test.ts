@@ -1,4 +1,4 @@
-/** Memory for large answers: bounded for an address and for the node, and given to those who read. */
+/** Memory for large answers: bounded for an address and for the node, and available to clients that read. */
 import { LIMITS } from '@engawa/protocol';
 import { until } from '@engawa/testkit/wait-for';
 import { expect, test } from 'vitest';
@@ -17,7 +17,7 @@ function taking(memory: ResponseMemory, budgets: AddressBudgets | undefined, dis
 }
 const settled = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-test('what one address holds is bounded, whoever comes next waits in line, and others do not wait', async () => {
+test('the response memory of one address is bounded, its further requests wait, and other addresses do not wait', async () => {
   const memory = new ResponseMemory({ bytes: 1_000 });
   const [greedy, other] = [newAddress(), newAddress()];
   const all = Array.from({ length: 5 }, () => taking(memory, greedy));
@@ -31,7 +31,7 @@ test('what one address holds is bounded, whoever comes next waits in line, and o
   expect(all.map(({ hold }) => hold !== undefined)).toEqual([true, true, true, true, false]);
 });
 
-test('what the node holds is bounded, also where addresses are not limited', async () => {
+test('the response memory of the node is bounded, also where addresses are not limited', async () => {
   const memory = new ResponseMemory({ bytes: 500 });
   const all = Array.from({ length: 8 }, (_, index) => taking(memory, index % 2 ? newAddress(null) : undefined));
   await settled();
@@ -42,7 +42,7 @@ test('what the node holds is bounded, also where addresses are not limited', asy
   expect(all.filter(({ hold }) => hold)).toHaveLength(8);
 });
 
-test('what waits to be read is held until it is read', async () => {
+test('memory of unread responses is reserved until they are read', async () => {
   const memory = new ResponseMemory({ bytes: 500 });
   let read = (): void => undefined;
   const one = await memory.reserve({ budgets: undefined, disconnect: () => undefined }, ANSWER);
@@ -54,7 +54,7 @@ test('what waits to be read is held until it is read', async () => {
   expect(memory.usedBytes).toBe(0);
 });
 
-test('while somebody waits, the oldest answer that has been unread for long goes, of the address that holds most', async () => {
+test('while requests wait, the oldest long-unread response is dropped, of the address that uses most', async () => {
   const memory = new ResponseMemory({ bytes: 500, unreadMs: 20 });
   const ended: string[] = [];
   const hold = async (name: string, budgets: AddressBudgets, isUnread = true): Promise<void> => {
@@ -76,7 +76,7 @@ test('while somebody waits, the oldest answer that has been unread for long goes
   expect(ended).toEqual(['greedy 1']);
 });
 
-test('those whose own address holds too much wait for nobody else to go', async () => {
+test('requests whose own address uses too much make no other response drop', async () => {
   const memory = new ResponseMemory({ bytes: 10_000, unreadMs: 20 });
   const ended: string[] = [];
   const [mine, other] = [newAddress(), newAddress()];

@@ -1,4 +1,4 @@
-/** What it costs to come back is bounded, room by room, and whoever really comes back never notices. */
+/** The cost of resuming is bounded for each room, and does not limit real resumes. */
 import { LIMITS, type RequestPayload } from '@engawa/protocol';
 import type { Store } from '@engawa/server';
 import { connect, requestOk, sendRequest, startServer, until } from '@engawa/testkit/processes/server';
@@ -34,7 +34,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     return { store, session, held };
   }
 
-  test('a packet of 200 rooms of others reads the tickets once, and opens none of the rooms', async () => {
+  test('a packet of 200 rooms without membership reads the tickets once, and opens none of the rooms', async () => {
     const { store: inner, session } = await resident(50);
     const { store, calls, reset } = createCountingStore(inner);
     const { url } = await startServer({ store });
@@ -53,7 +53,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     expect(calls.readPage).toBeLessThan(10);
   });
 
-  test('who comes back to all rooms whose names have lapsed reads the tickets once for each packet', async () => {
+  test('a member who resumes all rooms after all leases expired reads the tickets once for each packet', async () => {
     const { store: inner, session, held } = await resident(40);
     for (const { roomId } of held) {
       const { epoch, keys } = await inner.read(roomId, { keys: ['member/aya'] });
@@ -75,7 +75,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     expect(calls.listTickets).toBe(1);
   });
 
-  test('who was removed while the others of their rooms are come back to is told so, and does not come back', async () => {
+  test('a member who was removed during the resume of their other rooms gets that answer, and does not rejoin', async () => {
     const { store, session, held } = await resident(1);
     const { url } = await startServer({ store });
     const [owner, ben] = [await connect(url, { auth: { session } }), await connect(url)];
@@ -88,7 +88,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     expect((await store.read('room 0', { keys: ['member/ben'] })).keys.size).toBe(0);
   });
 
-  test('the rooms of one packet are worked through in slices: others have turns of the event loop between them', async () => {
+  test('the rooms of one packet are processed in slices: other work runs between them', async () => {
     const { store, session, held } = await resident(roomsPerResume);
     const { url } = await startServer({ store });
     const aya = await connect(url, { auth: { session } });
@@ -104,7 +104,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     expect(turns).toBeGreaterThan(roomsPerResume / 16);
   });
 
-  test('a client in a thousand rooms comes back to all of them, again and again, and is never refused', async () => {
+  test('a client in a thousand rooms resumes all of them repeatedly, and is never refused', async () => {
     const { store, session, held } = await resident(LIMITS.roomsPerConnection);
     const { url } = await startServer({ store });
     for (const _round of upTo(2)) {
@@ -128,7 +128,7 @@ interface Refused {
 }
 const refusalsIn = (answers: unknown[]) => (answers as Refused[]).flatMap(({ error }) => (error ? [error] : []));
 
-test('a connection that resumes for nothing is told how long to wait after so many rooms, and may still talk', async () => {
+test('a connection that resumes without need gets the time to wait after a number of rooms, and may still chat', async () => {
   const { url, expectUnharmed } = await startWithBystanders();
   const mallory = await connect(url, { extraHeaders: ATTACKER_HEADERS });
   const most = Math.floor(rates.resumes.burst / (roomsPerResume + 1));
@@ -143,7 +143,7 @@ test('a connection that resumes for nothing is told how long to wait after so ma
   await expectUnharmed();
 });
 
-test('an address that resumes for nothing over many connections is, too; others are not held to it', async () => {
+test('so does an address that resumes without need over many connections; others are not limited by it', async () => {
   const { url, aya, expectUnharmed } = await startWithBystanders();
   const most = Math.floor(perAddress.resumes.burst / (roomsPerResume + 1));
   let refused = 0;
@@ -156,7 +156,7 @@ test('an address that resumes for nothing over many connections is, too; others 
   await expectUnharmed();
 });
 
-test('rooms that were put off cost nothing', () => {
+test('deferred rooms cost nothing', () => {
   const address = { packets: undefined, budgets: new AddressBudgets(perAddress) };
   const connection = newConnection('a', { limits: LIMITS, address });
   for (let times = 0; times < 10 * rates.resumes.burst; times += 1) {
@@ -166,7 +166,7 @@ test('rooms that were put off cost nothing', () => {
   connection.takeResumeTokens(rates.resumes.burst);
 });
 
-test('an office of fifty, each in fifty rooms, comes back three times within a moment', () => {
+test('an office of fifty, each in fifty rooms, resumes three times within a moment', () => {
   const address = { packets: undefined, budgets: new AddressBudgets(perAddress) };
   for (const _round of upTo(3)) {
     for (const _client of upTo(perAddress.connections)) {

@@ -88,7 +88,7 @@ const sizeOf = async (store: Store, room: string): Promise<number> => {
   return head + 1 - oldest;
 };
 
-test('a room that somebody is in is trimmed within two minutes, one that nobody is in within ninety', async () => {
+test('an occupied room is trimmed within two minutes, an empty one within ninety', async () => {
   const store = openMemory();
   keep(store, { bounds: { maxCount: 5 }, here: ['den'] });
   for (const room of ['den', 'attic']) await say(store, room, 20);
@@ -101,7 +101,7 @@ test('a room that somebody is in is trimmed within two minutes, one that nobody 
   }
 });
 
-test('an entry is gone within ninety minutes after it became too old, though nothing else happens, and not before', async () => {
+test('an entry is removed within ninety minutes after it became too old, without other events, and not before', async () => {
   const store = openMemory();
   keep(store, { bounds: { maxAge: 10 * DAY } });
   await say(store, 'den', 3);
@@ -115,7 +115,7 @@ test('an entry is gone within ninety minutes after it became too old, though not
   expect(await sizeOf(store, 'den')).toBe(0);
 });
 
-test("age is told by the store's clock, whatever the node's says", async () => {
+test('ages follow the clock of the store, whatever the clock of the node', async () => {
   const store = openMemory({ clock: () => Date.now() - HOUR });
   keep(store, { bounds: { maxAge: HOUR }, here: ['den'] });
   await say(store, 'den', 3);
@@ -126,7 +126,7 @@ test("age is told by the store's clock, whatever the node's says", async () => {
   expect(await sizeOf(store, 'den')).toBe(1);
 });
 
-test('what owners want is done without a word of the operator, and found out after a restart', async () => {
+test('owner retention is applied without operator settings, and found after a restart', async () => {
   const store = openMemory();
   await wish(store, 'attic', { maxCount: 2 });
   await say(store, 'attic', 9);
@@ -141,7 +141,7 @@ test('what owners want is done without a word of the operator, and found out aft
   expect(await sizeOf(store, 'attic')).toBe(2);
 });
 
-test('a wish that is changed counts from the next look on', async () => {
+test('a changed retention applies from the next check on', async () => {
   const store = openMemory();
   keep(store, { here: ['den'] });
   await say(store, 'den', 30);
@@ -156,7 +156,7 @@ test('a wish that is changed counts from the next look on', async () => {
   expect(await sizeOf(store, 'den')).toBe(10 + 1 + 20);
 });
 
-test('at rest it costs a list of the rooms every hour or so, and a look at each every day; with no limit anywhere a list a day', async () => {
+test('at rest it costs a list of rooms every hour or so, and a check of each every day; without limits a list a day', async () => {
   for (const [bounds, most] of [
     [
       { maxCount: 100, maxAge: 100 * DAY },
@@ -179,7 +179,7 @@ test('at rest it costs a list of the rooms every hour or so, and a look at each 
   }
 });
 
-test('a room in which much is said is looked at once a minute', async () => {
+test('a busy room is checked once a minute', async () => {
   const { store, asked } = watched(openMemory());
   keep(store, { bounds: { maxCount: 1_000 }, here: ['den'] });
   for (let second = 0; second < 600; second += 1) {
@@ -190,7 +190,7 @@ test('a room in which much is said is looked at once a minute', async () => {
   expect(asked.filter((name) => name === 'readPage').length).toBeLessThanOrEqual(11);
 });
 
-test('several nodes on one store trim the same rooms, while all write to them, and nothing goes that is to stay', async () => {
+test('several nodes on one store trim the same rooms under writes, and nothing within the retention is removed', async () => {
   const store = openMemory();
   const rooms = ['one', 'two', 'three'];
   await wish(store, 'one', { maxCount: 7 });
@@ -222,7 +222,7 @@ test('several nodes on one store trim the same rooms, while all write to them, a
   expect(nodes.flatMap(({ errors }) => errors)).toEqual([]);
 });
 
-test('no room is trimmed twice at once by one node, however long it takes', async () => {
+test('a node does not trim a room twice at once, however slow the store', async () => {
   const memory = openMemory();
   let atOnce = 0;
   let trims = 0;
@@ -245,7 +245,7 @@ test('no room is trimmed twice at once by one node, however long it takes', asyn
   expect(trims).toBeGreaterThan(10);
 });
 
-test('a log of any length goes in portions, between which others have their turn', async () => {
+test('a log of any length is trimmed in portions, between which others run', async () => {
   const store = openMemory();
   const trimmed: [string, number][] = [];
   const noting = withOverrides(store, {
@@ -266,7 +266,7 @@ test('a log of any length goes in portions, between which others have their turn
   expect(trimmed.findIndex(([room]) => room === 'short')).toBeLessThan(trimmed.length - 1);
 });
 
-test('what fails is told, keeps no other room waiting, and is tried again', async () => {
+test('a failure is logged, delays no other room, and is tried again', async () => {
   const memory = openMemory();
   let isBroken = true;
   const store = withOverrides(memory, {
@@ -286,7 +286,7 @@ test('what fails is told, keeps no other room waiting, and is tried again', asyn
   expect(await sizeOf(memory, 'den')).toBe(5);
 });
 
-test('closed, it does nothing more, and what it was at has ended', async () => {
+test('after close it does nothing, and its running work has ended', async () => {
   const memory = openMemory();
   let isAtIt = false;
   let trims = 0;

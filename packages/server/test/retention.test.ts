@@ -84,8 +84,8 @@ async function after(happenings: Happening[]): Promise<Scene> {
 
 const logs = fc.array(happening, { maxLength: 120, size: 'max' });
 
-describe('what stays', () => {
-  test('is what the policy says, no entry more and none less', async () => {
+describe('the kept entries', () => {
+  test('are exactly those of the policy', async () => {
     let goes = 0;
     await fc.assert(
       fc.asyncProperty(logs, policies, async (happenings, policy) => {
@@ -107,7 +107,7 @@ describe('what stays', () => {
     expect(goes, 'something went').toBeGreaterThan(50);
   });
 
-  test('stays: once the rest is trimmed nothing more goes, until time passes', async () => {
+  test('do not change after a trim, until time passes', async () => {
     let waits = 0;
     await fc.assert(
       fc.asyncProperty(logs, policies, async (happenings, policy) => {
@@ -130,7 +130,7 @@ describe('what stays', () => {
     expect(waits, 'for some time had to pass').toBeGreaterThan(20);
   });
 
-  test('is the same in portions of any size', async () => {
+  test('are the same for portions of any size', async () => {
     await fc.assert(
       fc.asyncProperty(logs, policies, fc.integer({ min: 1, max: 40 }), async (happenings, policy, limit) => {
         const scene = await after(happenings);
@@ -148,7 +148,7 @@ describe('what stays', () => {
     );
   });
 
-  test('is never less than the policy says, whatever happens to the log while it is looked at', async () => {
+  test('are never fewer than the policy says, under any change of the log meanwhile', async () => {
     let differed = 0;
     const someOf = fc.integer({ min: 1, max: 99 });
     await fc.assert(
@@ -179,7 +179,7 @@ describe('what stays', () => {
   });
 });
 
-test('another life of the room is not judged by what was read of the former', async () => {
+test('another epoch of the room is not judged by reads of the former one', async () => {
   for (const policy of [{ maxAge: 5_000 }, { maxBytes: 50 }]) {
     const scene = await after(
       Array.from({ length: 100 }, (): Happening[] => [
@@ -204,7 +204,7 @@ test('another life of the room is not judged by what was read of the former', as
   expect(await planTrim(openMemory(), 'nowhere', { maxCount: 1 })).toBe(null);
 });
 
-test('a policy costs what it takes, whatever the length of the log', async () => {
+test('the cost of a policy does not depend on the length of the log', async () => {
   const scene = new Scene();
   for (let index = 0; index < 20_000; index += 1) {
     await scene.add(10);
@@ -238,7 +238,7 @@ test('a policy costs what it takes, whatever the length of the log', async () =>
   expect(await cost({ maxBytes: 19_900 * entrySize })).toEqual({ goes: 100, asked: 2, entries: 501 });
 });
 
-test('of the operator and the owner each limit is that of the stricter', async () => {
+test('of the limits of operator and owner the stricter applies', async () => {
   const store = openMemory();
   const set = async (retention: Retention) => {
     const { epoch } = await store.read(ROOM, {});
@@ -261,7 +261,7 @@ test('of the operator and the owner each limit is that of the stricter', async (
   expect(await readEffectiveRetention(store, ROOM, { maxCount: 7 })).toEqual({ maxCount: 7 });
 });
 
-test('bytes are those that the store counts', async () => {
+test('bytes are counted as the store counts them', async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.array(fc.dictionary(fc.string({ unit: 'binary' }), fc.jsonValue()), { minLength: 1, maxLength: 8 }),

@@ -1,4 +1,4 @@
-/** A room is its log, not its id: who means one room is not let into another. */
+/** A room is its log, not its id: a request for one room is refused by another with the same id. */
 
 import { collectEvents, connect, requestError, requestOk, startServer, until } from '@engawa/testkit/processes/server';
 import { storeKinds } from '@engawa/testkit/stores';
@@ -7,7 +7,7 @@ import { describe, expect, test } from 'vitest';
 const roomId = 'veranda';
 
 describe.each(storeKinds)('on the %s store', (_, open) => {
-  test('add:member with an epoch is refused by another room that has the id now, and by none that goes on from that log', async () => {
+  test('add:member with an epoch is refused by another room with the same id, and accepted by a continuation of that log', async () => {
     const { url } = await startServer({ store: await open() });
     const [aya, ben, cho] = [await connect(url), await connect(url), await connect(url)];
     const { epoch } = await requestOk(aya, 'create:room', { roomId, username: 'aya' });
@@ -18,12 +18,12 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     const heard = collectEvents(aya, 'add:member:success');
     expect(await requestError(ben, 'add:member', { roomId, username: 'ben', epoch })).toMatchObject({ code: 'room_not_found' });
     await requestOk(ben, 'add:member', { roomId, username: 'ben' });
-    await until(() => heard.length > 0, 'it is heard');
+    await until(() => heard.length > 0, 'it is received');
     expect(heard).toMatchObject([{ username: 'ben' }]);
   });
 });
 
-test('a reaction is one in each of its Unicode forms, and told in one', async () => {
+test('a reaction is the same in each of its Unicode forms, and sent in one form', async () => {
   const { url } = await startServer();
   const [aya, ben] = [await connect(url), await connect(url)];
   await requestOk(aya, 'create:room', { roomId, username: 'aya' });
@@ -32,7 +32,7 @@ test('a reaction is one in each of its Unicode forms, and told in one', async ()
   const heard = collectEvents(aya, 'add:reaction:success');
   await requestOk(aya, 'add:reaction', { roomId, username: 'aya', chatSeq, reaction: '\u00e9' });
   await requestOk(ben, 'add:reaction', { roomId, username: 'ben', chatSeq, reaction: 'e\u0301' });
-  await until(() => heard.length === 2, 'both are heard');
+  await until(() => heard.length === 2, 'both are received');
   expect(heard.map((each) => (each as { reaction: string }).reaction)).toEqual(['\u00e9', '\u00e9']);
   const { chats } = await requestOk(ben, 'list:chats', { roomId });
   expect(chats).toMatchObject([{ message: 'cafe\u0301', reactions: [{ reaction: '\u00e9', count: 2, mine: true }] }]);

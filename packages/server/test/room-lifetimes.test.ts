@@ -1,4 +1,4 @@
-/** Rooms that nobody visits end, rooms that anybody visits do not: when, at what cost, and beside a join at the same moment. */
+/** Unused rooms end, used rooms do not: when, at what cost, and with a join at the same moment. */
 import { randomUUID } from 'node:crypto';
 import { openMemory, type Store } from '@engawa/server';
 import { connect, nextEvent, requestOk, sendRequest, startServer, until, withOverrides } from '@engawa/testkit/processes/server';
@@ -13,7 +13,7 @@ const DAY = 24 * HOUR;
 
 const namesOf = async (store: Store): Promise<string[]> => (await store.listRooms({ limit: 10_000 })).rooms.map(({ room }) => room);
 
-describe('by a clock of its own', () => {
+describe('with a manual clock', () => {
   const keepers: RetentionJob[] = [];
   beforeEach(
     () => void vi.useFakeTimers({ now: 1_700_000_000_000, toFake: ['setTimeout', 'setInterval', 'clearInterval', 'Date', 'performance'] }),
@@ -46,7 +46,7 @@ describe('by a clock of its own', () => {
     expect((await store.append(room, { epoch, expectedVersions: [], drafts })).outcome).toBe('appended');
   }
 
-  test('a room in which nothing was said ends after its time without a visit; one with chats or a member stays', async () => {
+  test('an unused room without chats ends after its idle time; one with chats or a member stays', async () => {
     const store = openMemory();
     const errors = keep(store, { emptyMs: DAY, unvisitedMs: null });
     await add(store, 'empty');
@@ -71,7 +71,7 @@ describe('by a clock of its own', () => {
     expect(errors).toEqual([]);
   });
 
-  test('a room of which chats were trimmed, or deleted, is none in which nothing was said', async () => {
+  test('a room whose chats were trimmed or deleted does not count as a room without chats', async () => {
     const store = openMemory();
     keep(store, { emptyMs: DAY, unvisitedMs: null }, { maxAge: HOUR });
     await add(store, 'trimmed', { chats: 3 });
@@ -81,7 +81,7 @@ describe('by a clock of its own', () => {
     expect(await namesOf(store)).toEqual(['deleted', 'trimmed']);
   });
 
-  test('where the operator says so every room ends that nobody visited for so long', async () => {
+  test('with the setting of the operator every room ends that was unused for its time', async () => {
     const store = openMemory();
     keep(store, { emptyMs: null, unvisitedMs: 30 * DAY });
     await add(store, 'with chats', { chats: 5 });
@@ -93,7 +93,7 @@ describe('by a clock of its own', () => {
     expect(await namesOf(store)).toEqual(['with a member']);
   });
 
-  test('nothing ends where both are lifted', async () => {
+  test('no room ends where both limits are lifted', async () => {
     const store = openMemory();
     keep(store, { emptyMs: null, unvisitedMs: null });
     await add(store, 'empty');
@@ -101,7 +101,7 @@ describe('by a clock of its own', () => {
     expect(await namesOf(store)).toEqual(['empty']);
   });
 
-  test('rooms that stay cost a list every hour or so, and a look at each every day', async () => {
+  test('remaining rooms cost a list every hour or so, and a check of each every day', async () => {
     const memory = openMemory();
     for (let index = 0; index < 90; index += 1) await add(memory, `room ${index}`, { chats: 1 });
     const asked: string[] = [];
@@ -130,7 +130,7 @@ describe.each(storeKinds)('on real sockets, on the %s store', (_, open) => {
   /** Everything of a lifetime here takes a moment. */
   const options = { graceMs: 200, trimIntervalMs: 20, rateLimits: 'off' as const };
 
-  test('a room that its members left without a word ends, its id and the quota of its owner are free again, and others stay', async () => {
+  test('a room that its members left without a chat ends, its id and the quota of its owner are free again, and other rooms stay', async () => {
     const store = await open();
     const { url } = await startServer({ store, ...options, emptyRooms: 300, quotaRoomsPerSession: 3 });
     const [aya, ben] = [await connect(url), await connect(url)];
@@ -146,7 +146,7 @@ describe.each(storeKinds)('on real sockets, on the %s store', (_, open) => {
     expect((await requestOk(ben, 'list:chats', { roomId: 'talked in' })).chats).toMatchObject([{ message: 'kept' }]);
   });
 
-  test('who joins in the moment in which the room is to end is in a room that goes on, or hears that there is none', async () => {
+  test('a client that joins at the moment of expiry is in a room that continues, or is refused', async () => {
     const store = await open();
     let joins: (() => Promise<void>) | undefined;
     const slow = withOverrides(store, {

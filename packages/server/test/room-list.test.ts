@@ -6,7 +6,7 @@ import { expect, test } from 'vitest';
 
 const ROOMS = 60;
 
-test.each(storeKinds)('list:rooms asks the %s store one question, however many rooms it lists', async (_, open) => {
+test.each(storeKinds)('list:rooms sends the %s store one query, for any number of rooms', async (_, open) => {
   const store = await open();
   const asked: string[] = [];
   const { url } = await startServer({ store: noting(store, asked), rateLimits: 'off' });

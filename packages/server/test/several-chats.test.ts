@@ -1,4 +1,4 @@
-/** `create:chats`: several chats in one packet are kept next to each other and in order, once, or none of them is. */
+/** `create:chats`: several chats in one packet are stored adjacent and in order, once, or none of them is. */
 import { LIMITS, type RequestPayload } from '@engawa/protocol';
 import {
   collectEvents,
@@ -21,7 +21,7 @@ const said = (count: number, from = 0): Said[] =>
   Array.from({ length: count }, (_, index) => ({ message: `${from + index}`, clientId: `c${from + index}` }));
 
 describe.each(storeKinds)('on the %s store', (_, open) => {
-  test('all are kept in their order, next to each other whatever others say, and each is told like a chat', async () => {
+  test('several chats are stored in order, adjacent under concurrent writes, and each is broadcast like a single chat', async () => {
     const { url } = await startServer({ store: await open(), rateLimits: 'off' });
     const [aya, ben] = [await connect(url), await connect(url)];
     await requestOk(aya, 'create:room', AYA);
@@ -37,7 +37,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
       expect(chats.map((chat) => chat.seq)).toEqual(chats.map((__, index) => (chats[0]?.seq ?? 0) + index));
       expect(chats.at(-1)).toEqual({ seq, id, at });
     }
-    await until(() => heard.length === 450, 'all were heard');
+    await until(() => heard.length === 450, 'all were received');
     expect(heard.filter(({ username }) => username === 'aya').map(({ message }) => message)).toEqual(
       said(400).map(({ message }) => message),
     );
@@ -48,7 +48,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     }
   });
 
-  test('a retry is answered as the first time, with the place of each, also after they were deleted, and keeps nothing', async () => {
+  test('a retry is answered as the first time, with the position of each, also after deletions, and stores nothing', async () => {
     const { url, store } = await startServer({ store: await open() });
     const aya = await connect(url);
     await requestOk(aya, 'create:room', AYA);
@@ -62,7 +62,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     expect((await store.read(roomId, {})).head).toBe(first.seq + 1);
   });
 
-  test('when one of them cannot be kept, none is', async () => {
+  test('when one of them cannot be stored, none is', async () => {
     const { url, store } = await startServer({ store: await open() });
     const [aya, ben] = [await connect(url), await connect(url)];
     const { seq } = await requestOk(aya, 'create:room', AYA);
@@ -82,7 +82,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
   });
 });
 
-test('each counts like a chat that comes alone, and more than may ever come together are refused for good', async () => {
+test('each counts as a single chat, and more than the maximum together are refused permanently', async () => {
   const { url } = await startServer();
   const aya = await connect(url);
   await requestOk(aya, 'create:room', AYA);
@@ -96,7 +96,7 @@ test('each counts like a chat that comes alone, and more than may ever come toge
   });
 });
 
-test('a connection that has not joined is told what it added, once and in order', async () => {
+test('a connection that has not joined receives the chats that it added, once and in order', async () => {
   const { url } = await startServer();
   const aya = await connect(url);
   const { session } = await requestOk(aya, 'create:room', AYA);
@@ -108,7 +108,7 @@ test('a connection that has not joined is told what it added, once and in order'
   expect(heard).toHaveLength(3);
 });
 
-test('what they take in the store is counted as if they came alone', () => {
+test('their size in the store is counted as that of single chats', () => {
   const chats = [{ message: 'x'.repeat(500), clientId: 'a' }, { message: '\n' }, { message: 'z', replyTo: 7 }];
   const alone = chats.map((chat) => estimateStoredBytes({ ...AYA, ...chat }));
   expect(estimateStoredBytes({ ...AYA, chats })).toBe(alone.reduce((sum, bytes) => sum + bytes, 0));

@@ -58,7 +58,7 @@ async function untilNoMore(pages: () => number): Promise<number> {
   return pages();
 }
 
-test('answers to a client that reads nothing are not made before those before them are written, and all are once it reads', async () => {
+test('for a client that does not read, answers are made after earlier ones are written, and all are once it reads', async () => {
   const { url, io, pages, expectUnharmed } = await scene();
   const raw = await sleeper(url, 'sleeper');
   await raw.send(...upTo(MANY).map((each) => question(each + 1)));
@@ -73,7 +73,7 @@ test('answers to a client that reads nothing are not made before those before th
   await expectUnharmed();
 });
 
-test('so it is for a client that polls and fetches nothing', async () => {
+test('so they are for a client that polls and fetches nothing', async () => {
   const { url, pages, expectUnharmed } = await scene({ stallTimeoutMs: 3_000 });
   const raw = await openRawPolling(url, { headers: ATTACKER_HEADERS, polls: false });
   await raw.send('40');
@@ -83,7 +83,7 @@ test('so it is for a client that polls and fetches nothing', async () => {
   await expectUnharmed();
 });
 
-test('one that reads nothing for too long is put out, whatever waits for it, and over whatever transport', async () => {
+test('a client that does not read for too long is disconnected, with any queue, over both transports', async () => {
   const { url, io, pages, expectUnharmed } = await scene({ stallTimeoutMs: 600 });
   const raw = await sleeper(url, 'sleeper');
   const polling = await openRawPolling(url, { headers: ATTACKER_HEADERS, polls: false });
@@ -94,7 +94,7 @@ test('one that reads nothing for too long is put out, whatever waits for it, and
   await expectUnharmed();
 });
 
-test('one that reads slowly is not', async () => {
+test('a slow reader is not disconnected', async () => {
   const { url, io } = await scene({ stallTimeoutMs: 1_000 });
   const raw = await sleeper(url, 'slow');
   await raw.send(...upTo(MANY).map((each) => question(each + 1)));
@@ -108,7 +108,7 @@ test('one that reads slowly is not', async () => {
   }
 });
 
-test('all that one address does not read is bounded, and another address is answered meanwhile', async () => {
+test('all unread data of one address is bounded, and another address is answered meanwhile', async () => {
   const { url, io, pages, expectUnharmed } = await scene({ rateLimits: 'on', trustedProxies: 1 });
   const connections = 20;
   const raws = await Promise.all(upTo(connections).map((each) => sleeper(url, `sleeper ${each}`)));
@@ -124,7 +124,7 @@ test('all that one address does not read is bounded, and another address is answ
   await expectUnharmed();
 });
 
-test('questions of who has gone meanwhile are not answered any more, but what was said is kept', async () => {
+test('queries of a disconnected client are no longer answered, but its chats are stored', async () => {
   const inner = await newStore();
   let open = (): void => undefined;
   const gate = new Promise<void>((resolve) => (open = resolve));
@@ -147,6 +147,6 @@ test('questions of who has gone meanwhile are not answered any more, but what wa
   await raw.closed;
   await new Promise((resolve) => setTimeout(resolve, 50));
   open();
-  await until(async () => (await inner.read(ROOM, {})).head === 3, 'the chat is kept');
+  await until(async () => (await inner.read(ROOM, {})).head === 3, 'the chat is stored');
   expect(asked).toBe(1);
 });

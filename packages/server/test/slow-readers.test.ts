@@ -1,4 +1,4 @@
-/** Who reads more slowly than his rooms speak: what waits for him is bounded, he misses nothing, and nobody else notices. */
+/** Slow consumers: their backlog is bounded, they miss nothing, and other clients are not affected. */
 import type { CoalescingAdapter } from '@engawa/coalescing-adapter';
 import { LIMITS, type RequestPayload } from '@engawa/protocol';
 import { openMemory, type Store } from '@engawa/server';
@@ -79,7 +79,7 @@ const hears = ({ adapter: { rooms } }: Scene, roomId: string): number =>
 const headOf = async ({ store }: Scene, roomId: string): Promise<number> => (await store.read(roomId, {})).head;
 const numbers = (from: number, to: number): number[] => Array.from({ length: to - from + 1 }, (_, index) => from + index);
 
-/** Talks until he who does not read hears the room no more. */
+/** Sends chats until the slow reader is no longer in the room of the adapter. */
 async function talkUntilBehind(scene: Scene, roomId: string, hearers = 1): Promise<void> {
   // So few at a time that far less than a megabyte waits in the end: with more, what the client asks waits until it reads.
   for (let said = 0; hears(scene, roomId) > hearers; said += 10) {
@@ -92,7 +92,7 @@ const isCaughtUp = (scene: Scene, sleeper: Sleeper, roomId: string) => async ():
   sleeper.seqsIn(roomId).at(-1) === (await headOf(scene, roomId));
 
 test.each([{ recovery: true }, { recovery: false }])(
-  'who does not read for a while is told it all once, in order, and bounded bytes wait for him: %j',
+  'a slow reader receives everything once, in order, and its buffered bytes are bounded: %j',
   async (options) => {
     const scene = await startScene(['den']);
     const ben = await connect(scene.url);
@@ -106,22 +106,22 @@ test.each([{ recovery: true }, { recovery: false }])(
     expect(waiting).toBeGreaterThan(MAX_SEND_BUFFER);
     for (let round = 0; round < 20; round += 1)
       await Promise.all(numbers(1, 50).map((number) => say(scene.aya, 'den', `${number} ${LONG}`)));
-    expect(scene.adapter.bufferedBytesOf(id), 'nothing more waits for him').toBe(waiting);
+    expect(scene.adapter.bufferedBytesOf(id), 'nothing more is buffered for the reader').toBe(waiting);
     const head = await headOf(scene, 'den');
-    await until(() => toBen.at(-1)?.seq === head, 'others hear on');
+    await until(() => toBen.at(-1)?.seq === head, 'the others receive newer entries');
 
     sleeper.readOn();
-    await until(isCaughtUp(scene, sleeper, 'den'), 'he has it all');
-    await until(() => hears(scene, 'den') === 3, 'he hears the room again');
+    await until(isCaughtUp(scene, sleeper, 'den'), 'the reader has received everything');
+    await until(() => hears(scene, 'den') === 3, 'the reader is in the room again');
     await say(scene.aya, 'den', 'now');
-    await until(isCaughtUp(scene, sleeper, 'den'), 'he hears what is new');
+    await until(isCaughtUp(scene, sleeper, 'den'), 'the reader receives newer entries');
     expect(sleeper.seqsIn('den')).toEqual(numbers(sleeper.seqsIn('den')[0]!, head + 1));
     const offset = options.recovery ? (expect.stringMatching(/^\d+$/) as string) : undefined;
     for (const told of sleeper.told()) expect(told.offset).toEqual(offset);
   },
 );
 
-test('while the room goes on he catches up, too', async () => {
+test('a slow reader catches up while the room continues', async () => {
   const scene = await startScene(['den']);
   const sleeper = await Sleeper.in(scene.url, ['den']);
   sleeper.stop();
@@ -131,14 +131,14 @@ test('while the room goes on he catches up, too', async () => {
     for (let number = 0; !ending.signal.aborted; number += 1) await say(scene.aya, 'den', `${number}`);
   })();
   sleeper.readOn();
-  await until(() => hears(scene, 'den') === 2, 'he hears the room again');
+  await until(() => hears(scene, 'den') === 2, 'the reader is in the room again');
   ending.abort();
   await talking;
-  await until(isCaughtUp(scene, sleeper, 'den'), 'he has it all');
+  await until(isCaughtUp(scene, sleeper, 'den'), 'the reader has received everything');
   expect(sleeper.seqsIn('den')).toEqual(numbers(sleeper.seqsIn('den')[0]!, await headOf(scene, 'den')));
 });
 
-test('in several rooms he falls behind in all, and shows no place that is beyond what another room owes him', async () => {
+test('in several rooms a slow reader falls behind in all, and receives no offset beyond what another room still has to send', async () => {
   const scene = await startScene(['den', 'hall']);
   const sleeper = await Sleeper.in(scene.url, ['den', 'hall']);
   sleeper.stop();
@@ -150,11 +150,11 @@ test('in several rooms he falls behind in all, and shows no place that is beyond
   }
   sleeper.readOn();
   for (const roomId of ['den', 'hall']) {
-    await until(isCaughtUp(scene, sleeper, roomId), 'he has it all');
-    await until(() => hears(scene, roomId) === 2, 'he hears it again');
+    await until(isCaughtUp(scene, sleeper, roomId), 'the reader has received everything');
+    await until(() => hears(scene, roomId) === 2, 'the reader is in it again');
     expect(sleeper.seqsIn(roomId)).toEqual(numbers(sleeper.seqsIn(roomId)[0]!, await headOf(scene, roomId)));
   }
-  // Whichever he shows when he comes back: all before it he was told.
+  // Whichever offset the client sends when it reconnects: it has received all entries before it.
   const told = sleeper.told();
   const ticks = new Map<string, number>();
   for (const roomId of ['den', 'hall']) {
@@ -176,48 +176,48 @@ test('in several rooms he falls behind in all, and shows no place that is beyond
     expect(missing).toEqual([]);
   }
   expect(shown).toBeGreaterThan(0);
-  expect(told.at(-1)?.offset, 'the last that he was told').toBe(String(Math.max(...own.map(([, tick]) => tick))));
+  expect(told.at(-1)?.offset, 'the last received offset').toBe(String(Math.max(...own.map(([, tick]) => tick))));
 });
 
-test('who reads nothing for too long is put out, and others hear on', async () => {
+test('a client that does not read for too long is disconnected, and the others keep receiving', async () => {
   const scene = await startScene(['den'], { stallTimeoutMs: 300 });
   const sleeper = await Sleeper.in(scene.url, ['den']);
   sleeper.stop();
   await talkUntilBehind(scene, 'den');
-  await until(() => scene.io.engine.clientsCount === 1, 'he is put out');
+  await until(() => scene.io.engine.clientsCount === 1, 'the client is disconnected');
   expect((await say(scene.aya, 'den', 'on')).ok).toBe(true);
 });
 
-test('who is removed meanwhile is told what he may hear: until then, and again from when he came back', async () => {
+test('a member who is removed meanwhile receives the entries until then, and those after they rejoined', async () => {
   const scene = await startScene(['den']);
   const sleeper = await Sleeper.in(scene.url, ['den']);
   sleeper.stop();
   await talkUntilBehind(scene, 'den');
   const removed = await requestOk(scene.aya, 'remove:member', { roomId: 'den', username: 'sleeper' });
-  await say(scene.aya, 'den', 'not for him');
+  await say(scene.aya, 'den', 'after the removal');
   const ask: RequestPayload<'add:member'> = { roomId: 'den', username: 'sleeper' };
   await sleeper.raw.send(`4299["add:member",${JSON.stringify(ask)}]`);
-  await until(async () => (await headOf(scene, 'den')) === removed.seq + 2, 'he is a member again');
-  const { seq } = await say(scene.aya, 'den', 'for him');
+  await until(async () => (await headOf(scene, 'den')) === removed.seq + 2, 'the reader is a member again');
+  const { seq } = await say(scene.aya, 'den', 'after the rejoin');
   sleeper.readOn();
-  await until(isCaughtUp(scene, sleeper, 'den'), 'he has it all');
+  await until(isCaughtUp(scene, sleeper, 'den'), 'the reader has received everything');
   const all = numbers(sleeper.seqsIn('den')[0]!, seq);
   expect(sleeper.seqsIn('den')).toEqual(all.filter((each) => each !== removed.seq + 1));
-  await until(() => hears(scene, 'den') === 2, 'he hears the room again');
+  await until(() => hears(scene, 'den') === 2, 'the reader is in the room again');
 });
 
-test('who is behind in a room that is deleted hears that it is', async () => {
+test('a slow reader receives delete:room when its room is deleted', async () => {
   const scene = await startScene(['den']);
   const sleeper = await Sleeper.in(scene.url, ['den']);
   sleeper.stop();
   await talkUntilBehind(scene, 'den');
   await requestOk(scene.aya, 'delete:room', { roomId: 'den', username: 'aya' });
   sleeper.readOn();
-  await until(() => sleeper.told(/^delete:room:success$/).length === 1, 'he hears of the end');
+  await until(() => sleeper.told(/^delete:room:success$/).length === 1, 'the reader receives the end');
   expect(scene.io.engine.clientsCount, 'and is not put out').toBe(2);
 });
 
-test('when the log is another one meanwhile he is put out, to come back and be told so', async () => {
+test('when the log changes meanwhile the slow reader is disconnected, and resumes', async () => {
   let isOther = false;
   const inner = openMemory();
   const readPage: Store['readPage'] = async (...asked) => {
@@ -231,5 +231,5 @@ test('when the log is another one meanwhile he is put out, to come back and be t
   await say(scene.aya, 'den', 'missed');
   isOther = true;
   sleeper.readOn();
-  await until(() => scene.io.engine.clientsCount === 1, 'he is put out');
+  await until(() => scene.io.engine.clientsCount === 1, 'the client is disconnected');
 });

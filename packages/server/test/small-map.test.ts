@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { SmallMap } from '#limits/small-map.js';
 
-test('a small map is what a map is, however many entries come and go', () => {
+test('a small map behaves like a map, for any number of insertions and deletions', () => {
   const step = fc.record({
     key: fc.integer({ min: 0, max: 3 }),
     value: fc.option(fc.integer(), { nil: undefined }),

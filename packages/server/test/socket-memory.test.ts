@@ -38,7 +38,7 @@ function expectLean(socket: Inside): void {
   }
 }
 
-test('a connection that came in keeps nothing of its opening', async () => {
+test('a connected socket retains nothing of its handshake', async () => {
   const { url, io, expectUnharmed } = await startWithBystanders();
   const known = new Set(io.sockets.sockets.keys());
   await connectRaw(await openRawWebSocket(url));
@@ -47,16 +47,16 @@ test('a connection that came in keeps nothing of its opening', async () => {
   await expectUnharmed();
 });
 
-test('nor does one that came in by polling and changed', async () => {
+test('neither does a socket that connected by polling and upgraded', async () => {
   const { url, io, expectUnharmed } = await startWithBystanders();
   const client = await connect(url, { transports: ['polling', 'websocket'] });
-  await until(() => client.io.engine.transport.name === 'websocket', 'he has changed');
+  await until(() => client.io.engine.transport.name === 'websocket', 'the client has upgraded');
   expect(await sendRequest(client, 'list:rooms', {})).toMatchObject({ ok: true });
   expectLean(io.sockets.sockets.get(client.id ?? '') as unknown as Inside);
   await expectUnharmed();
 });
 
-test('acknowledgements that nobody waits for are none, and asking for one is a mistake', async () => {
+test('acknowledgements that are not awaited are not allocated, and requesting one is an error', async () => {
   const { url, io, expectUnharmed } = await startWithBystanders();
   const client = await connect(url);
   const socket = io.sockets.sockets.get(client.id ?? '') as unknown as Inside & { emit: (...args: unknown[]) => void };

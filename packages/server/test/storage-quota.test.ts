@@ -7,7 +7,7 @@ import { describe, expect, test } from 'vitest';
 import { AYA, BEN, exceeded, expectReadable, KB, ROOM, sendUntilRefused } from './helpers/quotas.ts';
 
 describe.each(storeKinds)('on the %s store', (_, open) => {
-  test('a store that holds as much as it may: what adds is refused, members read and come back, newcomers may read, and space that is freed is used', async () => {
+  test('a full store refuses what adds; members read and resume, new clients may read, and freed space is used', async () => {
     const store = await open();
     const lines: Record<string, unknown>[] = [];
     const log = pino({ level: 'info' }, { write: (line: string) => void lines.push(JSON.parse(line) as Record<string, unknown>) });
@@ -42,13 +42,13 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     await requestOk(aya, 'delete:room', AYA);
     const big = { roomId: 'big', username: 'aya' };
     await until(async () => (await sendRequest(aya, 'create:chat', { ...big, message: 'after' })).ok, 'there is space in the store');
-    await until(() => told().includes('a quota has free space again'), 'the operator hears that there is space');
+    await until(() => told().includes('a quota has free space again'), 'the log says that there is space');
     const atEnd = told();
     for (const message of ['a quota is nearly used up', 'a quota is used up: requests that would exceed it are refused'])
       expect(atEnd.filter((each) => each === message).length, message).toBeLessThanOrEqual(1);
   });
 
-  test('a store that holds a tenth more than it may takes nobody in, and members who are there read, leave and delete', async () => {
+  test('a store a tenth beyond its quota admits no member, and members who are there read, leave and delete', async () => {
     const store = await open();
     const before = await startServer({ store, graceMs: 200 });
     const [aya, ben] = [await connect(before.url), await connect(before.url)];

@@ -1,4 +1,4 @@
-/** Servers that trim: what owners and operators may ask for, and what clients see of it, who were away or come back meanwhile. */
+/** Servers that trim: what owners and operators may set, and what absent and returning clients receive. */
 import type { Store } from '@engawa/server';
 import {
   collectEvents,
@@ -39,7 +39,7 @@ const sizeOf = async (store: Store): Promise<number> => {
 };
 
 describe('update:room with a retention', () => {
-  test('is told to the room and to whoever joins, and leaves the topic alone, as a topic leaves it', async () => {
+  test('is broadcast to the room and in join replies, and leaves the topic alone, as a topic leaves it', async () => {
     const { url } = await start({ retentionMaxBytes: 1_000_000 });
     const aya = await open(url);
     const ben = await connect(url);
@@ -52,7 +52,7 @@ describe('update:room with a retention', () => {
     await requestOk(aya, 'update:room', { roomId, username: 'aya', topic: 'tea' });
     await requestOk(aya, 'update:room', { roomId, username: 'aya', retention });
     await requestOk(aya, 'update:room', { roomId, username: 'aya', topic: 'coffee' });
-    await until(() => told.length === 3, 'he heard all');
+    await until(() => told.length === 3, 'the client has received everything');
     expect(told.map((each) => [each.topic, each.retention])).toEqual([
       ['tea', undefined],
       [undefined, retention],
@@ -63,7 +63,7 @@ describe('update:room with a retention', () => {
     expect(await requestOk(await connect(url), 'add:member', { roomId, username: 'dan' })).toMatchObject({ topic: 'none', retention: {} });
   });
 
-  test('is for the owner, and takes what makes sense', async () => {
+  test('is limited to the owner, and to valid values', async () => {
     const { url } = await start();
     const aya = await open(url);
     const ben = await connect(url);
@@ -93,7 +93,7 @@ describe('update:room with a retention', () => {
   });
 });
 
-test('an owner trims his room, and nobody else his', async () => {
+test('an owner trims their own room, and no other client does', async () => {
   const { url, store } = await start({ store: await newDurableStore() });
   const aya = await open(url);
   await requestOk(aya, 'create:room', { roomId: 'other', username: 'aya' });
@@ -151,7 +151,7 @@ test('an owner trims his room, and nobody else his', async () => {
   expect((await requestOk(aya, 'list:members', { roomId })).members).toMatchObject([{ username: 'aya', role: 'owner', since: 2 }]);
 });
 
-test("the operator's limits hold for every room, and an owner may only keep less", async () => {
+test('the limits of the operator hold for every room, and an owner may only set stricter ones', async () => {
   const { url, store } = await start({ store: await newDurableStore(), retentionMaxCount: 30 });
   const aya = await open(url);
   await requestOk(aya, 'update:room', { roomId, username: 'aya', retention: { maxCount: 1_000, maxBytes: 1_000_000 } });
@@ -164,7 +164,7 @@ test("the operator's limits hold for every room, and an owner may only keep less
   await until(async () => (await sizeOf(store)) === 30, 'the operator is followed again');
 });
 
-test('what is too old goes, and a room in which all is too old goes on', async () => {
+test('old entries are removed, and a room with only old entries continues', async () => {
   let now = 1_700_000_000_000;
   const { url, store } = await start({ store: await newDurableStore({ clock: () => now }), retentionMaxAge: 60_000 });
   const aya = await open(url);
@@ -178,14 +178,14 @@ test('what is too old goes, and a room in which all is too old goes on', async (
   now += 61_000;
   const ben = await connect(url);
   await requestOk(ben, 'add:member', { roomId, username: 'ben' });
-  await until(async () => (await sizeOf(store)) === 1, 'all but his entry are gone');
+  await until(async () => (await sizeOf(store)) === 1, 'all entries but the last are trimmed');
   const told = nextEvent(ben, 'create:chat:success');
   const { seq } = await requestOk(aya, 'create:chat', { roomId, username: 'aya', message: 'on' });
   expect(await told).toMatchObject({ seq, message: 'on' });
 });
 
-describe('who was away', () => {
-  test('longer than the log goes back is told so; who has its end, or the entry before it, is not', async () => {
+describe('an absent member', () => {
+  test('from before the start of the log is told of the gap; one with its end, or the entry before it, is not', async () => {
     const { url, store } = await start({ store: await newDurableStore(), retentionMaxCount: 10 });
     const aya = await open(url);
     const { epoch } = await store.read(roomId, {});
@@ -206,7 +206,7 @@ describe('who was away', () => {
     }
   });
 
-  test('and comes back page by page while the log is trimmed misses nothing, or is told that he does', async () => {
+  test('who resumes page by page while the log is trimmed misses nothing, or is told of the gap', async () => {
     const { url, store } = await start({ store: await newDurableStore(), retentionMaxCount: 60 });
     const aya = await open(url);
     const ben = await connect(url);
@@ -241,7 +241,7 @@ describe('who was away', () => {
   });
 });
 
-describe('a stock client', () => {
+describe('a plain Socket.IO client', () => {
   const drop = async (socket: Socket): Promise<void> => {
     const gone = new Promise((resolve) => socket.once('disconnect', resolve));
     socket.io.engine.close();
@@ -254,7 +254,7 @@ describe('a stock client', () => {
     return socket.recovered;
   };
 
-  test('is recovered in a room of which nothing is left, if he missed nothing there', async () => {
+  test('is recovered in an empty room, if it missed nothing there', async () => {
     let now = 1_700_000_000_000;
     const { url, store } = await start({ store: await newDurableStore({ clock: () => now }) });
     const aya = await open(url);
@@ -262,7 +262,7 @@ describe('a stock client', () => {
     await requestOk(ben, 'add:member', { roomId, username: 'ben' });
     const told = collectEvents(ben, 'create:chat:success');
     await say(aya, 3);
-    await until(() => told.length === 3, 'he heard all');
+    await until(() => told.length === 3, 'the client has received everything');
     await drop(ben);
     const { epoch, head } = await store.readPage(roomId, { limit: 1 });
     await store.trim(roomId, { epoch: String(epoch), below: head + 1 });
@@ -270,17 +270,17 @@ describe('a stock client', () => {
     expect(await sizeOf(store)).toBe(0);
     expect(await reconnect(ben)).toBe(true);
     await say(aya, 1);
-    await until(() => told.length === 4, 'he hears the next');
+    await until(() => told.length === 4, 'the client receives the next');
 
     await drop(ben);
     await say(aya, 2);
     await store.trim(roomId, { epoch: String(epoch), below: 1_000 });
-    expect(await reconnect(ben), 'he missed what is not there any more').toBe(false);
+    expect(await reconnect(ben), 'the missed entries are no longer there').toBe(false);
   });
 
   test.each([
-    ['while his place is searched for', 'read', 100],
-    ['while he is told what he missed', 'page', 900],
+    ['during the search for the position', 'read', 100],
+    ['during the replay', 'page', 900],
   ] as const)('is not recovered past a gap when the log is trimmed %s', async (_, operation, below) => {
     const inner = await newDurableStore();
     let trimAfter = Infinity;
@@ -302,8 +302,8 @@ describe('a stock client', () => {
     await requestOk(ben, 'add:member', { roomId, username: 'ben' });
     const told = collectEvents(ben, 'create:chat:success');
     await say(aya, 3);
-    await until(() => told.length === 3, 'he heard the first');
-    // What he was told last is of a room that stays as it is.
+    await until(() => told.length === 3, 'the client received the first');
+    // The last received entry is of a room that does not change.
     await requestOk(ben, 'create:room', { roomId: 'other', username: 'ben' });
     await drop(ben);
     await say(aya, 1_000);
@@ -311,9 +311,9 @@ describe('a stock client', () => {
     const ended = new Promise((resolve) => ben.once('disconnect', resolve));
     const isRecovered = await reconnect(ben);
     await until(() => trimAfter <= 0, 'it was trimmed');
-    // Either at once or as soon as it is found out: never with a hole in what he is told.
+    // Either at once or as soon as the gap is detected: the client never receives entries with a gap.
     if (isRecovered) await ended;
-    // In several rooms on Redis he may be told one again.
+    // In several rooms on Redis one entry may be repeated.
     const seqs = [...new Set(told.map(({ seq }) => Number(seq)))];
     expect(seqs).toEqual(seqs.map((_, index) => 4 + index));
     expect(seqs.length).toBeLessThan(1_003);

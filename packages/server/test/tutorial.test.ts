@@ -30,10 +30,10 @@ async function inRoom(url: string, username: string, event: 'create:room' | 'add
   return socket;
 }
 
-describe.each([['websocket'], ['polling']])('a stock client over %s', (transport) => {
+describe.each([['websocket'], ['polling']])('a plain Socket.IO client over %s', (transport) => {
   const transports = [transport];
 
-  test('speaks the four events and hears what the tutorial says, texts included', async () => {
+  test('uses the four events and receives the replies of the tutorial, texts included', async () => {
     const { url } = await startServer({ store: await newDurableStore() });
     const aya = await connect(url, { transports });
     const ben = await connect(url, { transports });
@@ -45,7 +45,7 @@ describe.each([['websocket'], ['polling']])('a stock client over %s', (transport
         told[name as 'aya' | 'ben'].push(words.join(' '));
       });
     }
-    /** Says it, and waits until both have heard as much as they will. */
+    /** Sends the request, and waits until both have received all of its events. */
     const say = async (socket: Socket, [event, payload]: [string, object], heardBy: { aya: number; ben: number }) => {
       socket.emit(event, { ...ROOM, ...payload });
       await until(() => told.aya.length === heardBy.aya && told.ben.length === heardBy.ben, `${event} is heard`);
@@ -89,8 +89,8 @@ test('every origin may connect by default', async () => {
   expect(response.headers.get('access-control-allow-origin')).toBe('*');
 });
 
-describe('the defects of the tutorial', () => {
-  test('1: what was said can be read back', async () => {
+describe('the defects of the tutorial are fixed', () => {
+  test('1: chats can be read back', async () => {
     const { url } = await startServer();
     const aya = await inRoom(url, 'aya', 'create:room');
     await requestOk(aya, 'create:chat', { ...ROOM, username: 'aya', message: 'first' });
@@ -99,7 +99,7 @@ describe('the defects of the tutorial', () => {
     expect(chats.map(({ message }) => message)).toEqual(['first']);
   });
 
-  test('2: a name is free again after its connection is gone', async () => {
+  test('2: a name is free again after its connection ended', async () => {
     const { url } = await startServer({ graceMs: 300 });
     await inRoom(url, 'aya', 'create:room');
     const ben = await inRoom(url, 'ben');
@@ -109,7 +109,7 @@ describe('the defects of the tutorial', () => {
     await until(async () => (await sendRequest(next, 'add:member', { ...ROOM, username: 'ben' })).ok, 'the name is free');
   });
 
-  test('3: nobody speaks for another, posts where he is not, or removes whom he may not', async () => {
+  test('3: no client chats for another member, chats outside its rooms, or removes a member without the right', async () => {
     const { url } = await startServer();
     const aya = await inRoom(url, 'aya', 'create:room');
     const ben = await inRoom(url, 'ben');
@@ -124,7 +124,7 @@ describe('the defects of the tutorial', () => {
     expect((await requestOk(aya, 'list:members', ROOM)).count).toBe(2);
   });
 
-  test('4: of many who take one name or open one room at once, one does, and no room is half there', async () => {
+  test('4: of many clients that request one name or open one room at once, one succeeds, and no room is half-created', async () => {
     const { url } = await startServer({ store: await newDurableStore(), rateLimits: 'off' });
     const sockets = await Promise.all(Array.from({ length: 30 }, () => connect(url)));
     const opened = await Promise.all(sockets.map((socket, each) => sendRequest(socket, 'create:room', { ...ROOM, username: `u${each}` })));
@@ -137,7 +137,7 @@ describe('the defects of the tutorial', () => {
     expect(joined.filter((answer) => !answer.ok && answer.error.code === 'name_taken')).toHaveLength(28);
   });
 
-  test('5: "::" in a room or a name is text like any other', async () => {
+  test('5: "::" in a room or a name is ordinary text', async () => {
     const { url } = await startServer();
     const socket = await connect(url);
     await requestOk(socket, 'create:room', { roomId: 'a', username: 'b::c' });
@@ -147,7 +147,7 @@ describe('the defects of the tutorial', () => {
     expect((await requestOk(socket, 'list:members', { roomId: 'a::b' })).members.map(({ username }) => username)).toEqual(['c', 'x']);
   });
 
-  test('6: two servers on one store hear each other', async () => {
+  test('6: two servers on one store broadcast to each other', async () => {
     const one = await startServer();
     const two = await startServer({ store: await storeForAnotherServer(one.store) });
     const aya = await inRoom(one.url, 'aya', 'create:room');
@@ -157,7 +157,7 @@ describe('the defects of the tutorial', () => {
     expect(await toBen).toEqual(await toAya);
   });
 
-  test('7: removing somebody takes him out of the room, not the one who asked', async () => {
+  test('7: removing a member removes that member, and not the requesting client', async () => {
     const { url } = await startServer();
     const aya = await inRoom(url, 'aya', 'create:room');
     const ben = await inRoom(url, 'ben');
@@ -165,12 +165,12 @@ describe('the defects of the tutorial', () => {
     const removed = nextEvent(ben, 'remove:member:success');
     await requestOk(aya, 'remove:member', { ...ROOM, username: 'ben' });
     expect(await removed).toMatchObject({ username: 'ben', by: 'aya', reason: 'removed' });
-    await requestOk(aya, 'create:chat', { ...ROOM, username: 'aya', message: 'he is gone' });
+    await requestOk(aya, 'create:chat', { ...ROOM, username: 'aya', message: 'the member is gone' });
     expect((await requestError(ben, 'create:chat', { ...ROOM, username: 'ben', message: 'am I?' })).code).toBe('not_a_member');
     expect([toAya.length, toBen.length]).toEqual([1, 0]);
   });
 
-  test('8: when the store fails the caller is told, and the process and its connections go on', async () => {
+  test('8: when the store fails the caller gets an error, and the process and its connections continue', async () => {
     const { url, store } = await startServer();
     const aya = await inRoom(url, 'aya', 'create:room');
     const ben = await connect(url);
@@ -182,7 +182,7 @@ describe('the defects of the tutorial', () => {
     expect([aya.connected, ben.connected]).toEqual([true, true]);
   });
 
-  test('8: what is heard was kept before', async () => {
+  test('8: an entry is stored before it is broadcast', async () => {
     const { url } = await startServer({ store: await newDurableStore() });
     const aya = await inRoom(url, 'aya', 'create:room');
     const ben = await inRoom(url, 'ben');
@@ -192,13 +192,13 @@ describe('the defects of the tutorial', () => {
     expect((await requestOk(ben, 'list:chats', ROOM)).chats).toMatchObject([{ seq, message: 'kept' }]);
   });
 
-  test('9: the port is the one that is asked for', async () => {
+  test('9: the port is the configured one', async () => {
     const { url } = await startServer({ port: 0 });
     expect(new URL(url).port).not.toBe('3000');
     expect((await fetch(`${url}/health`)).status).toBe(200);
   });
 
-  test('10: a refusal ends nothing: the same connection may ask again', async () => {
+  test('10: a refusal ends nothing: the same connection may send more requests', async () => {
     const { url } = await startServer();
     const socket = newClient(url);
     const error = nextEvent(socket, 'error');
@@ -207,14 +207,14 @@ describe('the defects of the tutorial', () => {
     await requestOk(socket, 'create:room', { ...ROOM, username: 'aya' });
   });
 
-  test('11: who leaves hears that he left, and a client that repeats itself is told once each', async () => {
+  test('11: a member who leaves receives their own leave, and repeated requests are answered once each', async () => {
     const { url } = await startServer();
     await inRoom(url, 'aya', 'create:room');
     const ben = await inRoom(url, 'ben');
     const [left, joined] = [collectEvents(ben, 'remove:member:success'), collectEvents(ben, 'add:member:success')];
     // As clients of the tutorial ask: they know no acknowledgement.
     for (const event of ['add:member', 'remove:member', 'remove:member']) ben.emit(event, { ...ROOM, username: 'ben' });
-    await until(() => left.length === 2, 'he is told twice');
+    await until(() => left.length === 2, 'the leave is received twice');
     expect(joined).toMatchObject([{ ...ROOM, username: 'ben' }]);
     expect(left).toMatchObject([
       { ...ROOM, username: 'ben', reason: 'left' },
@@ -222,7 +222,7 @@ describe('the defects of the tutorial', () => {
     ]);
   });
 
-  test('12: size, rate and kind of what is sent are limited, and the limits are told', async () => {
+  test('12: size, rate and kind of requests are limited, and the limits are stated', async () => {
     const { url } = await startServer();
     const aya = await connect(url);
     const { limits } = await requestOk(aya, 'create:room', { ...ROOM, username: 'aya' });

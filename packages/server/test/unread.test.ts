@@ -48,7 +48,7 @@ async function polling() {
   return { conn, unread, poll, isClosed: () => isClosed };
 }
 
-test('an answer to a poll is unread until the system has taken all of it', async () => {
+test('a poll response is unread until the operating system has accepted all of it', async () => {
   const { conn, unread, poll, isClosed } = await polling();
   expect(unread.unreadPollBytes(conn)).toBe(0);
   const response = await poll();
@@ -60,14 +60,14 @@ test('an answer to a poll is unread until the system has taken all of it', async
   expect(isClosed()).toBe(false);
 });
 
-test('who polls again and has not read the answer before is put out', async () => {
+test('a client that polls again before it has read the answer is disconnected', async () => {
   const { poll, isClosed } = await polling();
   await poll();
   await poll();
   await until(isClosed, 'the connection is closed');
 });
 
-test('an answer whose connection is gone is not waited for', async () => {
+test('an answer of an ended connection is not awaited', async () => {
   const { conn, unread, poll } = await polling();
   (await poll()).destroy();
   await until(() => unread.unreadPollBytes(conn) === 0, 'it is gone');

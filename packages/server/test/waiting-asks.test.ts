@@ -35,7 +35,7 @@ function countOf(ask: () => boolean): number {
   return count;
 }
 
-test('a connection has a megabyte of asks waiting at most; as many small ones as ever', async () => {
+test('a connection has a megabyte of queued requests at most; the number of small ones is unchanged', async () => {
   const large = newConnection();
   const count = countOf(() => large.ask(LONG));
   expect(count * 2 * LONG.length).toBeLessThanOrEqual(waitingBytesPerConnection + 4 * LONG.length);
@@ -44,7 +44,7 @@ test('a connection has a megabyte of asks waiting at most; as many small ones as
   expect(countOf(() => small.ask('x'))).toBe(waitingPerConnection);
 });
 
-test('an address has eight megabytes of them at most, over however many connections, and others are not held to it', async () => {
+test('an address has eight megabytes of queued requests at most, over all its connections, and others are not limited by it', async () => {
   const address = { packets: undefined, budgets: new AddressBudgets(perAddress) };
   const all = Array.from({ length: perAddress.connections }, () => newConnection({ address }));
   let accepted = 0;
@@ -58,7 +58,7 @@ test('an address has eight megabytes of them at most, over however many connecti
   expect(address.budgets.queuedBytes?.usedBytes).toBe(0);
 });
 
-test('what the node keeps of them is bounded, and free again when they are done', async () => {
+test('the queued requests of the node are bounded, and freed when they are done', async () => {
   const { ask, open, settled, waiting } = newConnection({ node: 100_000 });
   const count = countOf(() => ask(LONG));
   expect(count).toBeLessThan(20);
@@ -68,7 +68,7 @@ test('what the node keeps of them is bounded, and free again when they are done'
   expect(ask(LONG)).toBe(true);
 });
 
-test('while a room stands still a flood of large chats is refused as busy, and all that were taken are kept in order', async () => {
+test('while a room is blocked a flood of large chats is refused as busy, and all accepted chats are stored in order', async () => {
   let open = (): void => undefined;
   let gate: Promise<void> | undefined;
   const inner = await newStore();

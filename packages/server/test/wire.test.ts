@@ -36,7 +36,7 @@ async function startRoom(given?: Store): Promise<Room> {
   await requestOk(aya, 'create:room', { roomId, username: 'aya', topic: 'tea' });
   const joined = nextEvent(aya, 'add:member:success');
   await requestOk(ben, 'add:member', { roomId, username: 'ben' });
-  // He may have his answer before others hear of him.
+  // The answer may arrive before others receive the join.
   await joined;
   return { url, store, aya, ben };
 }
@@ -45,7 +45,7 @@ const say = (socket: Socket, username: string, message: string) => requestOk(soc
 const chatsOf = async (socket: Socket) => (await requestOk(socket, 'list:chats', { roomId })).chats;
 
 describe.each(storeKinds)('on the %s store', (_, open) => {
-  test('every command is heard by the room, in the order of the log, each knowing the one before it', async () => {
+  test('every command is broadcast to the room, in the order of the log, each with the id of the one before', async () => {
     const { aya, ben } = await startRoom(await open());
     const all: Record<string, unknown>[] = [];
     aya.onAny((event: string, payload: Record<string, unknown>) => {
@@ -76,7 +76,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     });
   });
 
-  test('a page shows chats as they stand: edited, deleted, and with reactions', async () => {
+  test('a page has chats in their current state: edited, deleted, and with reactions', async () => {
     const { aya, ben } = await startRoom(await open());
     const seqs = [await say(ben, 'ben', 'one'), await say(ben, 'ben', 'two'), await say(aya, 'aya', 'three')].map(({ seq }) => seq);
     const [one, two, three] = seqs as [number, number, number];
@@ -99,7 +99,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     ]);
   });
 
-  test('a chat says which one it answers: as it is told, on pages, to who was away, and after an edit', async () => {
+  test('a chat names the chat it answers: in broadcasts, on pages, after a resume, and after an edit', async () => {
     const { aya, ben, store } = await startRoom(await open());
     const told = collectEvents(aya, 'create:chat:success');
     const answers = (replyTo: number, clientId: string) =>
@@ -113,7 +113,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     const edited = await answered(seq, 'c-2');
     const edit = await requestOk(ben, 'update:chat', { roomId, username: 'ben', chatSeq: edited, message: 'now' });
     await requestOk(ben, 'update:chat', { roomId, username: 'ben', chatSeq: edited, message: 'now!' });
-    await until(() => told.length === 3, 'she hears all');
+    await until(() => told.length === 3, 'aya receives everything');
     expect(told).toMatchObject([{ seq }, { seq: reply, replyTo: seq, clientId: 'c-1' }, { seq: edited, replyTo: seq }]);
     expect(await chatsOf(aya)).toMatchObject([{ seq }, { seq: reply, replyTo: seq }, { seq: edited, message: 'now!', replyTo: seq }]);
     const { rooms } = await requestOk(aya, 'resume:rooms', { rooms: [{ roomId, username: 'aya', epoch, seq, id: id ?? null }] });
@@ -133,7 +133,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     expect(await answers(0, 'c-7')).toMatchObject({ ok: false, error: { code: 'invalid_payload' } });
   });
 
-  test('what was deleted or replaced is gone from the log, and its place stays', async () => {
+  test('a deleted or replaced text is removed from the log, and its seq stays', async () => {
     const { ben, store } = await startRoom(await open());
     const { seq: deleted } = await say(ben, 'ben', 'secret one');
     await requestOk(ben, 'update:chat', { roomId, username: 'ben', chatSeq: deleted, message: 'secret two' });
@@ -145,7 +145,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     expect(page.entries.map(({ seq }) => seq)).toEqual(page.entries.map((_, index) => index + 1));
   });
 
-  test('pages go before, after and around a seq, and say whether there is more', async () => {
+  test('pages go before, after and around a seq, and state whether there is more', async () => {
     const { aya } = await startRoom(await open());
     const seqs: number[] = [];
     for (let each = 0; each < 7; each += 1) seqs.push((await say(aya, 'aya', `chat ${each}`)).seq);
@@ -181,7 +181,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     });
   });
 
-  test('a retry under the same client id is answered as the first time, whatever happened since', async () => {
+  test('a retry under the same client id is answered as the first time, after any changes', async () => {
     const { aya, ben } = await startRoom(await open());
     const toAya = collectEvents(aya, 'create:chat:success');
     const chat = { roomId, username: 'ben', message: 'once', clientId: 'c1' };
@@ -193,14 +193,14 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     expect(toAya).toHaveLength(1);
   });
 
-  test("another author's client id is his own", async () => {
+  test('a client id is separate for each author', async () => {
     const { aya, ben } = await startRoom(await open());
     const first = await requestOk(ben, 'create:chat', { roomId, username: 'ben', message: 'mine', clientId: 'same' });
     const second = await requestOk(aya, 'create:chat', { roomId, username: 'aya', message: 'also mine', clientId: 'same' });
     expect(second.seq).toBe(first.seq + 1);
   });
 
-  test('a deleted room leaves nothing, its members are out, and its id opens a new epoch', async () => {
+  test('a deleted room leaves nothing, its members are removed, and its id starts a new epoch', async () => {
     const { aya, ben, store } = await startRoom(await open());
     const { epoch } = await say(ben, 'ben', 'old words');
     const [byAya, byBen] = [nextEvent(aya, 'delete:room:success'), nextEvent(ben, 'delete:room:success')];
@@ -214,7 +214,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     expect((await store.readPage(roomId, { limit: 10 })).entries).toHaveLength(2);
   });
 
-  test('what a connection asks is done in the order in which it asked', async () => {
+  test('requests of a connection are processed in order', async () => {
     const { aya } = await startRoom(await open());
     const asked = Array.from({ length: 100 }, (_, each) =>
       sendRequest(aya, 'create:chat', { roomId, username: 'aya', message: `${each}` }),
@@ -225,7 +225,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
   });
 });
 
-test('every reply is what the protocol says', async () => {
+test('every reply follows the protocol', async () => {
   const { aya, ben } = await startRoom();
   const { seq: chatSeq } = await say(aya, 'aya', 'x');
   const asks: [EventName, object][] = [
@@ -259,7 +259,7 @@ test('every reply is what the protocol says', async () => {
   expect(ben.connected).toBe(true);
 });
 
-/** As if he had been away for longer than the grace. */
+/** As after an absence longer than the grace period. */
 async function lapse(store: Store, username: string): Promise<void> {
   const key = memberKey(username);
   const { epoch, keys } = await store.read(roomId, { keys: [key] });
@@ -275,7 +275,7 @@ async function resumeRefused(socket: Socket, payload: object) {
   return room.error;
 }
 
-test('every refusal that an event is said to meet is met, and no other', async () => {
+test('every refusal that the protocol lists for an event occurs, and no other', async () => {
   const { url, store, aya, ben } = await startRoom();
   const stranger = await connect(url);
   const { seq: ayas } = await say(aya, 'aya', 'x');
@@ -368,7 +368,7 @@ test('a chat has a bounded number of different reactions, and any number of the 
   await requestOk(ben, 'add:reaction', { roomId, username: 'ben', chatSeq, reaction: 'a' });
 });
 
-test('a refusal without an acknowledgement is an error event, and an answer to a question an event of its own', async () => {
+test('a refusal without an acknowledgement is an error event, and an answer to a query an event of its own', async () => {
   const { aya, ben } = await startRoom();
   const error = nextEvent(ben, 'error');
   ben.emit('update:room', { roomId, username: 'ben', topic: 'mine' });
@@ -384,8 +384,8 @@ test('a refusal without an acknowledgement is an error event, and an answer to a
   expect(await sendAny(aya, 'create:everything', {})).toMatchObject({ ok: false, error: { code: 'unknown_event' } });
 });
 
-describe('who asks hears an entry once, whole, and nothing that is none', () => {
-  /** Every command that a room is told of, and what looks like one. */
+describe('the requesting client receives an entry once, complete, and only entries', () => {
+  /** Every command that is broadcast, and events that look like one. */
   function successes(socket: Socket) {
     const all: Record<string, unknown>[] = [];
     socket.onAny((event: string, payload: Record<string, unknown>) => {
@@ -395,7 +395,7 @@ describe('who asks hears an entry once, whole, and nothing that is none', () => 
     return all;
   }
 
-  test('a retry is answered by its acknowledgement alone, also once the chat was deleted, and without an acknowledgement by nothing', async () => {
+  test('a retry is answered by its acknowledgement only, also once the chat was deleted, and without an acknowledgement by nothing', async () => {
     const { aya, ben } = await startRoom();
     const told = successes(ben);
     const chat = { roomId, username: 'ben', message: 'once', clientId: 'c1' };
@@ -406,7 +406,7 @@ describe('who asks hears an entry once, whole, and nothing that is none', () => 
     await requestOk(ben, 'delete:chat', { roomId, username: 'ben', chatSeq: first.seq, clientId: 'c2' });
     expect(await requestOk(ben, 'create:chat', chat)).toEqual(first);
     await say(aya, 'aya', 'last');
-    await until(() => told.at(-1)?.message === 'last', 'he hears on');
+    await until(() => told.at(-1)?.message === 'last', 'the member receives newer entries');
     expect(told).toMatchObject([
       { event: 'create:chat:success', seq: first.seq, message: 'once', by: 'ben' },
       { event: 'delete:chat:success', seq },
@@ -415,7 +415,7 @@ describe('who asks hears an entry once, whole, and nothing that is none', () => 
     expect(told[0]?.prev).toBeTypeOf('string');
   });
 
-  test('a library that sends again until it is acknowledged makes nothing come twice', async () => {
+  test('a library that retries until an acknowledgement causes no duplicates', async () => {
     const rooms = await newStore();
     const append: Store['append'] = async (...asked) => {
       const appended = await rooms.append(...asked);
@@ -431,7 +431,7 @@ describe('who asks hears an entry once, whole, and nothing that is none', () => 
     expect(told.map(({ event }) => event)).toEqual(['create:room:success', 'add:member:success', 'create:chat:success']);
   });
 
-  test('what changes nothing is answered by the acknowledgement, or by an event that is no entry where there is none', async () => {
+  test('a request that changes nothing is answered by the acknowledgement, or by an event that is not an entry', async () => {
     const { aya, ben } = await startRoom();
     const last = nextEvent(ben, 'create:chat:success');
     const { seq: chatSeq, epoch } = await say(aya, 'aya', 'x');
@@ -443,7 +443,7 @@ describe('who asks hears an entry once, whole, and nothing that is none', () => 
     expect(toBen).toEqual([]);
     ben.emit('remove:reaction', reaction);
     ben.emit('add:member', { roomId, username: 'ben' });
-    await until(() => toBen.length === 2, 'he hears that both succeeded');
+    await until(() => toBen.length === 2, 'both are broadcast');
     const place = { epoch, seq: chatSeq };
     expect(toBen).toEqual([
       { event: 'remove:reaction:success', ...reaction, ...place },
@@ -452,7 +452,7 @@ describe('who asks hears an entry once, whole, and nothing that is none', () => 
     expect(toAya).toEqual([]);
   });
 
-  test('a connection that has not joined is told the entry that it added, as the room is', async () => {
+  test('a connection that has not joined receives the entry that it added, like the room', async () => {
     const { url, ben } = await startRoom();
     const { session } = await requestOk(ben, 'add:member', { roomId, username: 'ben' });
     const secondTab = await connect(url, { auth: { session } });
@@ -460,13 +460,13 @@ describe('who asks hears an entry once, whole, and nothing that is none', () => 
     const chat = { roomId, username: 'ben', message: 'from the second tab, which has not joined', clientId: 'c' };
     await requestOk(secondTab, 'create:chat', chat);
     await requestOk(secondTab, 'create:chat', chat);
-    await until(() => other.length > 0, 'the first tab hears it');
+    await until(() => other.length > 0, 'the first tab receives it');
     expect(told).toEqual(other);
     expect(told).toHaveLength(1);
   });
 });
 
-test('what is wrong with a payload is said in plain words', async () => {
+test('a validation error is stated in plain words', async () => {
   const { aya } = await startRoom();
   const wrong: [EventName, object, string][] = [
     ['list:chats', { roomId, limit: 1_000 }, 'limit: must be at most 500'],
@@ -486,7 +486,7 @@ test('what is wrong with a payload is said in plain words', async () => {
   expect(await sendAny(aya, 'list:chats', 'veranda')).toMatchObject({ error: { message: 'The payload: must be an object' } });
 });
 
-test('an object in the place of any field is refused like any other wrong value, whatever it has for its length', async () => {
+test('an object in place of any field is refused like any other wrong value, whatever its length property', async () => {
   const { url } = await startServer({ rateLimits: 'off' });
   const aya = await connect(url);
   const odd = [{ toString: 'x' }, { valueOf: 'x', toString: 'x' }, [], {}, null, -1].flatMap((each) => [{ length: each }, { size: each }]);
@@ -507,7 +507,7 @@ test('chats are read from the beginning after 0', async () => {
   expect([chats.map(({ message }) => message), hasMore]).toEqual([['one', 'two'], { before: false, after: true }]);
 });
 
-test('nobody hears what was said before he came or after he left', async () => {
+test('a member receives nothing from before the join or after the leave', async () => {
   const { url, aya, ben } = await startRoom();
   await say(aya, 'aya', 'before');
   const late = await connect(url);
@@ -521,7 +521,7 @@ test('nobody hears what was said before he came or after he left', async () => {
   expect(all.map(({ message }) => message)).toEqual(['while']);
 });
 
-test('a connection under two names stays until the last of them left', async () => {
+test('a connection with two names stays until the last of them left', async () => {
   const { aya, ben } = await startRoom();
   await requestOk(ben, 'add:member', { roomId, username: 'bot' });
   await requestOk(ben, 'remove:member', { roomId, username: 'ben' });
@@ -531,14 +531,14 @@ test('a connection under two names stays until the last of them left', async () 
   await requestOk(ben, 'create:chat', { roomId, username: 'bot', message: 'hello' });
 });
 
-test('a session that is none is refused at the door, with its code', async () => {
+test('an invalid session is refused at the handshake, with its code', async () => {
   const { url } = await startServer();
   const socket = newClient(url, { auth: { session: 'short' } });
   const refusal = await new Promise<Error & { data?: unknown }>((resolve) => socket.once('connect_error', resolve));
   expect(refusal.data).toEqual({ code: 'invalid_session', message: 'The session is not valid.', retryable: false });
 });
 
-test('health and readiness are told over HTTP', async () => {
+test('health and readiness are served over HTTP', async () => {
   const { url, store } = await startServer();
   expect(await (await fetch(`${url}/health`)).json()).toEqual({ status: 'ok' });
   expect((await fetch(`${url}/ready`)).status).toBe(200);

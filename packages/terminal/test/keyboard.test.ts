@@ -160,7 +160,7 @@ test('7,000 pasted characters are counted and sent as two chats after confirmati
   aya.press('enter');
   await aya.waitForText('7,000 characters make 2 chats.');
   aya.press('enter');
-  await until(() => ben.timeline.chats.length === 2, 'both are heard');
+  await until(() => ben.timeline.chats.length === 2, 'both are received');
   expect(ben.timeline.chats.map(({ message }) => message).join('')).toBe(`${text}!`);
   await aya.waitForText('› Say something');
 });

@@ -1,4 +1,4 @@
-/** Others on the same server, who talk before and after an attack and must notice nothing of it. */
+/** Two members on the same server that chat before and after an attack, which must not affect them. */
 
 import { collectEvents, connect, type RunningServer, requestOk, startServer, until } from '@engawa/testkit/processes/server';
 import { Server } from 'socket.io';
@@ -22,7 +22,7 @@ export interface BystanderScenario extends RunningServer {
   expectUnharmed: () => Promise<void>;
 }
 
-/** A server on which two neighbours have talked. */
+/** A server on which two members have chatted. */
 export async function startWithBystanders(options: Parameters<typeof startServer>[0] = {}): Promise<BystanderScenario> {
   const faults = recordProcessErrors();
   const useSpy = vi.spyOn(Server.prototype, 'use');

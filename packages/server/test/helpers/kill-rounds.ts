@@ -13,7 +13,7 @@ const ROUNDS_PER_CHAPTER = 20;
 const ROOMS = 3;
 const NAMES = ['Aya', 'ben/1', '100%', 'ちよ', "D'Arcy"];
 const REACTIONS = ['👍', '/', '%', '縁'];
-/** Commands that a speaker sends before he waits for an answer. */
+/** Commands that an actor sends before it waits for an answer. */
 const IN_FLIGHT = 6;
 /** A kill strikes up to so many milliseconds after up to so many answers. */
 const KILL_AFTER_ANSWERS = 120;
@@ -38,9 +38,9 @@ export interface KillReport {
   acknowledged: Record<string, number>;
   /** By event and code. */
   refused: Record<string, number>;
-  /** Commands whose answer was lost: kept before the kill, sent again after it, answered then. */
+  /** Commands whose answer was lost: stored before the kill, sent again after it, answered then. */
   repeated: number;
-  /** Commands that the kill forestalled: sent again after it, and kept then. */
+  /** Commands that the kill prevented: sent again after it, and stored then. */
   storedOnRetry: number;
   /** Commands that were sent again although they were acknowledged long ago. */
   retried: number;
@@ -131,10 +131,10 @@ interface SpeakerRoom {
   history: RoomHistory;
   createCommand: SentCommand;
   receivedLog: ReceivedLog;
-  /** The head that his join of this connection was answered with. */
+  /** The head in the answer to the join on this connection. */
   head: number | undefined;
   isOwner: boolean;
-  /** His chats that are acknowledged and that he has not deleted. */
+  /** The chats of the actor that are acknowledged and not deleted. */
   ownChats: number[];
   reactions: { chatSeq: number; reaction: string }[];
 }
@@ -271,7 +271,7 @@ class ScriptedMember {
     else this.#recordResult(sent, place, id === undefined ? undefined : seq);
   }
 
-  /** What is not above the head that this connection began at was kept before it. */
+  /** Entries up to the head at which this connection began were stored before it. */
   #recordResult(sent: SentCommand, place: SpeakerRoom, seq: number | undefined): void {
     const { figures } = this.#options;
     count(figures.acknowledged, sent.event);

@@ -14,7 +14,7 @@ export const exceeded = (message: RegExp) => ({
   message: expect.stringMatching(message) as string,
 });
 
-/** Says so much again and again, until it is refused; answers the refusal and how often it was kept. */
+/** Sends chats of this size until one is refused; returns the refusal and the number of stored chats. */
 export async function sendUntilRefused(socket: Socket, username: string, bytes: number) {
   for (let accepted = 0; accepted < 10_000; accepted += 1) {
     const answer = await sendRequest(socket, 'create:chat', { ...ROOM, username, message: '部'.repeat(bytes / 3) });
@@ -23,7 +23,7 @@ export async function sendUntilRefused(socket: Socket, username: string, bytes: 
   throw new Error('It was never refused.');
 }
 
-/** Reading, hearing and coming back, which no quota ends. */
+/** Reading, receiving and resuming, which no quota stops. */
 export async function expectReadable(url: string, session: string, username: string): Promise<void> {
   const back = await connect(url, { auth: { session } });
   const { chats, epoch } = await requestOk(back, 'list:chats', { ...ROOM, limit: 1 }).catch(() => ({ chats: [], epoch: '' }));
