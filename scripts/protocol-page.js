@@ -54,10 +54,10 @@ const shapes = Object.entries(events).map(([name, { payload, response: reply, br
   ...event,
   payload: fieldsOf(payload, 'input'),
   reply: fieldsOf(reply, 'output'),
-  heard: (broadcast ?? ephemeral) && fieldsOf(broadcast ?? ephemeral, 'output'),
+  sent: (broadcast ?? ephemeral) && fieldsOf(broadcast ?? ephemeral, 'output'),
 }));
 
-const rows = shapes.flatMap(({ payload, reply, heard = [] }) => [...payload, ...reply, ...heard]).map(({ row }) => row);
+const rows = shapes.flatMap(({ payload, reply, sent = [] }) => [...payload, ...reply, ...sent]).map(({ row }) => row);
 const isCommon = (row) => rows.filter((each) => each === row).length >= COMMON;
 const table = (all) => (all.length === 0 ? '' : `\n| field | type | |\n|---|---|---|\n${all.join('\n')}\n`);
 const codes = (list) => list.map((code) => `\`${code}\``).join(', ');
@@ -72,9 +72,9 @@ const PERMITTED = {
   owner: 'the owner of the room',
 };
 
-function eventSection({ name, summary, payload, reply, heard, ...event }) {
-  const { broadcastAs: tells, errors: refusals, permission, rate, extraRate } = event;
-  const all = [...payload, ...reply, ...(heard ?? [])];
+function eventSection({ name, summary, payload, reply, sent, ...event }) {
+  const { broadcastAs, errors: refusals, permission, rate, extraRate } = event;
+  const all = [...payload, ...reply, ...(sent ?? [])];
   const outer = all.map(({ row }) => row);
   // A field that is described once is not described again for a deeper occurrence.
   const inner = all.flatMap(({ inside }) => inside).filter(({ leaf }) => !isCommon(leaf) && !outer.includes(leaf));
@@ -82,10 +82,10 @@ function eventSection({ name, summary, payload, reply, heard, ...event }) {
   const lines = [
     `- permitted to ${PERMITTED[permission]}`,
     `- counts towards ${codes([rate, ...(extraRate ? [extraRate] : [])].map((each) => `limits.rates.${each}`))}`,
-    `- asked with ${signature(payload)}`,
-    `- answered with ${signature(reply)}`,
-    ...(tells ? [`- each entry is heard as \`${tells}:success\``] : []),
-    ...(heard?.length > 0 ? [`- heard with ${signature(heard)}`] : []),
+    `- request ${signature(payload)}`,
+    `- response ${signature(reply)}`,
+    ...(broadcastAs ? [`- each entry is broadcast as \`${broadcastAs}:success\``] : []),
+    ...(sent?.length > 0 ? [`- broadcast ${signature(sent)}`] : []),
     ...(refusals.length > 0 ? [`- refused with ${codes(refusals)}`] : []),
   ];
   return `### \`${name}\`\n\n${summary}\n\n${lines.join('\n')}\n${table([...own])}`;
@@ -93,7 +93,7 @@ function eventSection({ name, summary, payload, reply, heard, ...event }) {
 
 function noticeSection([name, { summary, payload }]) {
   const fields = fieldsOf(payload, 'output');
-  return `### \`${name}\`\n\n${summary}\n\n- heard with ${signature(fields)}\n${table(fields.map(({ row }) => row))}`;
+  return `### \`${name}\`\n\n${summary}\n\n- payload ${signature(fields)}\n${table(fields.map(({ row }) => row))}`;
 }
 
 const sections = {
@@ -107,7 +107,7 @@ const sections = {
     const { rates, perAddress, quotas, retention: _, ...sizes } = LIMITS;
     const all = [
       ...Object.entries(sizes).map(([name, value]) => `| \`${name}\` | ${value} |`),
-      '| `retention` | what the operator set; by default nothing, and everything is kept |',
+      '| `retention` | what the operator set; by default there is none, and nothing is trimmed |',
       ...Object.entries(quotas).map(([name, limit]) => `| \`quotas.${name}\` | ${limit} |`),
       ...Object.entries(rates).map(([name, rate]) => `| \`rates.${name}\` | ${shown(rate)} |`),
       ...Object.entries(perAddress).map(([name, limit]) => `| \`perAddress.${name}\` | ${shown(limit)} |`),

@@ -10,7 +10,7 @@ install('start');
 console.log('Building what has changed ...');
 if (!run('tsc -b packages/engawa')) stop('Engawa could not be built: the compiler says above why.');
 
-if (process.ppid !== shell) stop('Told to stop.');
+if (process.ppid !== shell) stop('Stopped by a signal.');
 
 // In this process: signals and exit code need not be forwarded, and Ctrl-C arrives only once.
 const command = join(root, 'packages', 'engawa', 'dist', 'cli.js');

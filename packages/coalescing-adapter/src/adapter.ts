@@ -22,7 +22,7 @@ export interface CoalescingAdapterOptions {
 
 const DEFAULT_MAX_BUFFERED_BYTES = 16 * 1024 * 1024;
 /** Stands for all sockets of the namespace. */
-const ALL_SOCKETS = Symbol('everybody');
+const ALL_SOCKETS = Symbol('all sockets');
 type RoomKey = RoomName | typeof ALL_SOCKETS;
 
 /** Creates an adapter for the option `adapter` of a Socket.IO server. */

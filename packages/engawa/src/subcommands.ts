@@ -118,10 +118,10 @@ const ownSubcommands: readonly Subcommand[] = [
       environment: {},
       completes: ['bash', 'zsh', 'fish'],
     },
-    async ({ positionals: [asked = ''] }) => {
-      if (asked === 'profiles' || asked === 'rooms') return printLines(await completionValues(asked, process.env).catch(() => []));
+    async ({ positionals: [name = ''] }) => {
+      if (name === 'profiles' || name === 'rooms') return printLines(await completionValues(name, process.env).catch(() => []));
       const { completions } = await import('./completion.ts');
-      const script = completions.get(asked);
+      const script = completions.get(name);
       if (script) return printLine((await script(subcommands)).trimEnd());
       console.error('engawa: for which shell, bash, zsh or fish?');
       return 2;

@@ -22,7 +22,7 @@ export const errors = {
   chat_not_found: { message: 'Chat does not exist.', retryable: false },
   too_many_reactions: { message: 'This chat has as many different reactions as it may have.', retryable: false },
   too_many_rooms: { message: 'This connection is in as many rooms as it may be.', retryable: false },
-  quota_exceeded: { message: 'As much is kept as may be.', retryable: false },
+  quota_exceeded: { message: 'The storage quota is used up.', retryable: false },
   too_many_names: { message: 'There are as many names from here in this room as there may be.', retryable: false },
   too_many_connections: { message: 'Too many connections from this address.', retryable: true },
   invalid_payload: { message: 'The payload is not valid.', retryable: false },
@@ -31,9 +31,9 @@ export const errors = {
   rate_limited: { message: 'Too many requests, please slow down.', retryable: true },
   too_many_refusals: { message: 'Too many requests were refused, the connection is closed.', retryable: true },
   busy: { message: 'The server is busy, please try again.', retryable: true },
-  outcome_unknown: { message: 'It is not known whether this was kept: please ask again with the same clientId.', retryable: true },
+  outcome_unknown: { message: 'It is unknown whether this was stored: please retry with the same clientId.', retryable: true },
   storage_full: { message: 'The server has no space left, please try again later.', retryable: true },
-  storage_failed: { message: 'The server cannot keep this now, please try again later.', retryable: true },
+  storage_failed: { message: 'The server cannot store this now, please try again later.', retryable: true },
   internal: { message: 'Something went wrong on the server.', retryable: true },
 } as const satisfies Record<string, ErrorDefinition>;
 

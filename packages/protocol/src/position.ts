@@ -22,7 +22,7 @@ export interface EntryPosition {
  * - `next`: no broadcast entry lies in between.
  * - `known`: the reader has the entry.
  * - `gap`: entries are missing before it.
- * - `fork`: it cannot be in the log of the reader, whatever lies in between.
+ * - `fork`: it cannot be in the log of the reader, however many entries are in between.
  */
 export type EntryRelation = 'next' | 'known' | 'gap' | 'fork';
 

@@ -132,7 +132,7 @@ export function createServer({
   function onError(error: unknown): void {
     // Clients can also send an event with this name: only the transport's own errors are logged.
     if (error instanceof Error)
-      log.info({ reason: error.message.slice(0, MAX_LOGGED_CHARS) }, 'a connection sent what cannot be understood');
+      log.info({ reason: error.message.slice(0, MAX_LOGGED_CHARS) }, 'a connection sent a packet that cannot be parsed');
   }
   function onDisconnect(this: ChatSocket): void {
     void node.removeConnection(this.data);

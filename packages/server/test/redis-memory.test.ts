@@ -83,7 +83,7 @@ test('the memory that Redis uses counts against the quota, and freed memory lets
   const aya = await connect(url);
   for (const roomId of ['veranda', 'attic']) await requestOk(aya, 'create:room', { roomId, username: 'aya' });
   const { error, kept } = await sendUntilRefused(aya, 'aya', 11 * KB);
-  expect(error).toMatchObject(exceeded(/server keeps as much/));
+  expect(error).toMatchObject(exceeded(/quota of this server is used up/));
   expect(kept).toBeGreaterThan(100);
   await requestOk(aya, 'delete:room', AYA);
   await until(

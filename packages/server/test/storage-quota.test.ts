@@ -21,7 +21,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     await requestOk(aya, 'create:room', { roomId: 'big', username: 'aya' });
     const { seq: chatSeq } = await requestOk(ben, 'create:chat', { ...BEN, message: 'before' });
     const { error } = await sendUntilRefused(aya, 'aya', 11 * KB);
-    expect(error).toMatchObject(exceeded(/server keeps as much/));
+    expect(error).toMatchObject(exceeded(/quota of this server is used up/));
     expect(told().slice(-1)).toEqual(['a quota is used up: requests that would exceed it are refused']);
 
     for (const refusal of [
@@ -31,7 +31,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
       await requestError(aya, 'update:room', { ...AYA, topic: 'x' }),
       await requestError(aya, 'create:room', { roomId: 'another room', username: 'aya' }),
     ])
-      expect(refusal).toMatchObject(exceeded(/server keeps as much/));
+      expect(refusal).toMatchObject(exceeded(/quota of this server is used up/));
     await expectReadable(url, session, 'aya');
     ben.disconnect();
     await nextEvent(aya, 'remove:member:success');
@@ -62,7 +62,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     const { url } = await startServer({ store, usageRefreshMs: 1, quotaTotalBytes });
     const again = await connect(url, { auth: { session } });
     await requestOk(again, 'resume:rooms', { rooms: [{ ...AYA, epoch, seq: 0 }] });
-    const refusal = exceeded(/server keeps as much/);
+    const refusal = exceeded(/quota of this server is used up/);
     await until(
       async () => !(await sendRequest(again, 'create:chat', { ...AYA, message: 'x' })).ok,
       'it is known that the quota is used up',

@@ -168,7 +168,7 @@ export function appendTests(check: DefineTest): void {
       lease: { key: 'member/ben', node: 'n1' },
     });
     const { epoch } = await openRoom(store, 'den', leased);
-    const everything = draft('in vain', {
+    const everything = draft('refused', {
       keyUpdates: [
         ['member/aya', 1],
         ['member/ben', 2],

@@ -100,7 +100,7 @@ export function newEpochTests(check: DefineTest): void {
     );
   });
 
-  check('nobody is notified, and later notices have the new epoch', async (store) => {
+  check('no listener is notified, and later notices have the new epoch', async (store) => {
     const { epoch } = await openRoom(store, 'den');
     const { notices, messages } = await listen(store, 'den');
     const forked = await store.startNewEpoch('den', epoch);

@@ -78,11 +78,11 @@ export function exportImportTests(check: DefineTest): void {
   check('importing a chunk or a whole room twice changes nothing', async (store, clock, openAnother) => {
     await fillRoom(store, clock);
     const another = await openAnother();
-    const parcels = await exportAll(store, 'den');
-    for (const parcel of parcels) for (const _ of [1, 2]) await another.importChunk(parcel);
+    const chunks = await exportAll(store, 'den');
+    for (const chunk of chunks) for (const _ of [1, 2]) await another.importChunk(chunk);
     const once = await snapshot(another);
     assert.deepEqual(once, await snapshot(store));
-    for (const parcel of parcels) await another.importChunk(parcel);
+    for (const chunk of chunks) await another.importChunk(chunk);
     assert.deepEqual(await snapshot(another), once);
   });
 
@@ -119,18 +119,18 @@ export function exportImportTests(check: DefineTest): void {
       repeat(many, (index) => appendOk(store, 'den', { epoch, idempotencyKey: `once ${index}`, drafts: [said(index), set(index)] })),
     );
 
-    const parcels = await exportAll(store, 'den');
-    for (const parcel of parcels) assert.ok(itemsOf(parcel).length <= MAX_CHUNK_ITEMS && sizeOf(parcel) <= MAX_CHUNK_BYTES);
-    const all = parcels.flatMap(itemsOf);
+    const chunks = await exportAll(store, 'den');
+    for (const chunk of chunks) assert.ok(itemsOf(chunk).length <= MAX_CHUNK_ITEMS && sizeOf(chunk) <= MAX_CHUNK_BYTES);
+    const all = chunks.flatMap(itemsOf);
     assert.equal(all.length, 1 + 2 * many + 2 * many + many + many);
     assert.equal(new Set(all.map((item) => JSON.stringify(item))).size, all.length, 'each once');
     assert.deepEqual(
-      parcels.flatMap(({ entries }) => seqsOf(entries)),
+      chunks.flatMap(({ entries }) => seqsOf(entries)),
       upTo(2 * many + 1),
     );
 
     const another = await openAnother();
-    for (const parcel of parcels) await another.importChunk(parcel);
+    for (const chunk of chunks) await another.importChunk(chunk);
     for (const from of [0, MAX_CHUNK_ITEMS, 2 * MAX_CHUNK_ITEMS, 3 * MAX_CHUNK_ITEMS, 4 * MAX_CHUNK_ITEMS])
       assert.deepEqual(
         await another.readPage('den', { after: from, limit: MAX_CHUNK_ITEMS }),
@@ -152,12 +152,11 @@ export function exportImportTests(check: DefineTest): void {
   check('large bodies and values need more chunks, each with at least one item', async (store, _, openAnother) => {
     const large = (bytes: number): Draft => draft('x'.repeat(bytes), { keyUpdates: [[`large/${bytes}`, 'x'.repeat(bytes)]] });
     await openRoom(store, 'den', ...repeat(12, (index) => large(200_000 + index)), large(2 * MAX_CHUNK_BYTES), large(1));
-    const parcels = await exportAll(store, 'den');
-    assert.ok(parcels.length > 6);
-    for (const parcel of parcels)
-      assert.ok(itemsOf(parcel).length === 1 || (itemsOf(parcel).length > 1 && sizeOf(parcel) <= MAX_CHUNK_BYTES));
+    const chunks = await exportAll(store, 'den');
+    assert.ok(chunks.length > 6);
+    for (const chunk of chunks) assert.ok(itemsOf(chunk).length === 1 || (itemsOf(chunk).length > 1 && sizeOf(chunk) <= MAX_CHUNK_BYTES));
     const another = await openAnother();
-    for (const parcel of parcels) await another.importChunk(parcel);
+    for (const chunk of chunks) await another.importChunk(chunk);
     const keys = [200_000, 200_011, 2 * MAX_CHUNK_BYTES, 1].map((bytes) => `large/${bytes}`);
     const ask = { seqs: upTo(14), keys, counts: [''] };
     assert.deepEqual(await another.read('den', ask), await store.read('den', ask));
@@ -240,7 +239,7 @@ export function exportImportTests(check: DefineTest): void {
     assertIncreasing(published);
   });
 
-  check('nobody is notified in either store, and other rooms are unchanged', async (store, clock, openAnother) => {
+  check('no listener is notified in either store, and other rooms are unchanged', async (store, clock, openAnother) => {
     await fillRoom(store, clock);
     const another = await openAnother();
     await openRoom(another, 'attic', keyDraft(['member/aya', 1]));
@@ -328,11 +327,10 @@ const itemsOf = ({ entries, keys, tickets, idempotencyKeys }: RoomChunk): unknow
   ...tickets,
   ...idempotencyKeys,
 ];
-const sizeOf = (parcel: RoomChunk): number =>
-  itemsOf(parcel).reduce<number>((sum, item) => sum + Buffer.byteLength(JSON.stringify(item)), 0);
+const sizeOf = (chunk: RoomChunk): number => itemsOf(chunk).reduce<number>((sum, item) => sum + Buffer.byteLength(JSON.stringify(item)), 0);
 
 async function copyRoom(from: Store, to: Store, room = 'den'): Promise<void> {
-  for (const parcel of await exportAll(from, room)) await to.importChunk(parcel);
+  for (const chunk of await exportAll(from, room)) await to.importChunk(chunk);
 }
 
 /** Fills a room with everything that a room can have. */

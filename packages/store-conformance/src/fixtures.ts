@@ -99,7 +99,7 @@ export async function assertNothingAppended(
   outcome: 'stale' | 'repeated',
   more: Partial<AppendRequest>,
 ): Promise<AppendResult> {
-  const append: AppendRequest = { drafts: [draft('in vain')], epoch: null, expectedVersions: [], ...more };
+  const append: AppendRequest = { drafts: [draft('refused')], epoch: null, expectedVersions: [], ...more };
   const { notices, messages, unsubscribe } = await listen(store, room);
   const before = await snapshot(store, room, append);
   const appended = await store.append(room, append);
@@ -137,7 +137,7 @@ export async function keyOf(store: Store, room: string, key: string) {
 
 export async function countsOf(store: Store, room: string, parent: string): Promise<Record<string, number>> {
   const families = (await store.read(room, { counts: [parent] })).counts.get(parent);
-  assert.ok(families, 'every asked parent is answered');
+  assert.ok(families, 'the result has every requested parent');
   return Object.fromEntries([...families].sort());
 }
 

@@ -75,7 +75,7 @@ export function markTests(check: DefineTest): void {
     assert.equal((await store.read('nowhere', {})).epoch, null);
   });
 
-  check('it adds no entry, notifies nobody, and does not change the version of its key', async (store) => {
+  check('it adds no entry, notifies no listener, and does not change the version of its key', async (store) => {
     const { epoch } = await openRoom(store, 'den', keyDraft([key, 1]));
     const before = await store.readPage('den', { limit: NO_LIMIT });
     const { notices, messages } = await listen(store, 'den');

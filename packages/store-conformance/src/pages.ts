@@ -75,7 +75,7 @@ export function pageTests(check: DefineTest): void {
     const tailOf = async (question: Partial<Parameters<Store['readPage']>[1]>) =>
       (await store.readPage('den', { limit: 1, ...question })).lastBroadcastId;
     assert.equal(await tailOf({}), null);
-    const [published, listed] = [draft('told'), draft('told and listed', { listed: true })];
+    const [published, listed] = [draft('broadcast'), draft('broadcast and listed', { listed: true })];
     for (const [each, tail] of [
       [published, published],
       [draft('quiet', { quiet: true }), published],
@@ -93,7 +93,7 @@ export function pageTests(check: DefineTest): void {
     const { epoch } = await openRoom(store, 'den', ...everyThird);
     await openRoom(store, 'attic');
     clock.advance(-60_000);
-    await appendOk(store, 'den', { epoch, drafts: [draft('told'), draft('quiet', { quiet: true })] });
+    await appendOk(store, 'den', { epoch, drafts: [draft('broadcast'), draft('quiet', { quiet: true })] });
     const newest = (await entriesOf(store, 'den')).at(-1)?.hlc;
     assert.ok(Number(newest) > 0);
     const look = async () => {

@@ -203,7 +203,7 @@ export function closeTests(check: DefineTest): void {
 
   check('later operations are refused as closed', async (store) => {
     const { epoch } = await openRoom(store, 'den', draft('joins', { keyUpdates: [['a', 1]], lease: { key: 'a', node: 'n1' } }));
-    const [parcel] = await exportAll(store, 'den');
+    const [chunk] = await exportAll(store, 'den');
     assert.equal(store.isWritable, true);
     await store.close();
     assert.equal(store.isWritable, false);
@@ -226,7 +226,7 @@ export function closeTests(check: DefineTest): void {
       () => store.releaseLease('den', 'a', 'n1', 0),
       () => store.listExpiredLeases(1),
       () => store.exportChunk('den', null),
-      () => store.importChunk(parcel as RoomChunk),
+      () => store.importChunk(chunk as RoomChunk),
     ];
     for (const operation of operations)
       await assert.rejects(operation, (error) => error instanceof StoreError && error.reason === 'closed', String(operation));

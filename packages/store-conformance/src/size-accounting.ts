@@ -68,7 +68,7 @@ export function byteCountTests(check: DefineTest): void {
   check('stale and repeated appends add nothing', async (store) => {
     const { epoch } = await appendOk(store, 'den', { epoch: null, idempotencyKey: 'aya:1', drafts: six });
     for (const append of [{ idempotencyKey: 'aya:1' }, { expectedVersions: [['a', 1]] as [string, number][] }])
-      await store.append('den', { epoch, expectedVersions: [], drafts: [draft('in vain', { eraseSeqs: [1] })], ...append });
+      await store.append('den', { epoch, expectedVersions: [], drafts: [draft('refused', { eraseSeqs: [1] })], ...append });
     assert.equal(await roomBytes(store), bodyBytes(...bodies));
   });
 

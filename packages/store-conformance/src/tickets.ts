@@ -112,7 +112,7 @@ export function ticketTests(check: DefineTest): void {
     assert.deepEqual(await store.listTickets('ben', NO_LIMIT), [{ room: 'den', key, value: 2, seq: 2, epoch }]);
     await appendOk(store, 'den', { epoch, drafts: [leaves({ value: null })] });
     assert.deepEqual([await ticketsOf(store, 'aya'), await ticketsOf(store, 'ben')], [[], ['den member/aya']]);
-    for (const stranger of ['nobody', 'be', 'ben ', 'Ben', '*', '']) assert.deepEqual(await store.listTickets(stranger, NO_LIMIT), []);
+    for (const other of ['nobody', 'be', 'ben ', 'Ben', '*', '']) assert.deepEqual(await store.listTickets(other, NO_LIMIT), []);
   });
 
   check('each room has its own, and other rooms do not affect it', async (store) => {

@@ -196,7 +196,7 @@ export function trimTests(check: DefineTest): void {
     assert.equal((await store.read('nowhere', {})).epoch, null);
   });
 
-  check('other rooms are unchanged, and nobody is notified', async (store) => {
+  check('other rooms are unchanged, and no listener is notified', async (store) => {
     for (const room of ['den', 'attic']) await openRoom(store, room, ...twelve);
     const { notices, messages } = await listen(store, 'den');
     await trim(store, 'den', 10);

@@ -23,8 +23,8 @@ export function usageTests(check: DefineTest): void {
     await counts(7);
 
     const another = await openAnother();
-    for (const parcel of await exportAll(store, 'den')) await another.importChunk(parcel);
-    for (const parcel of await exportAll(store, 'den')) await another.importChunk(parcel);
+    for (const chunk of await exportAll(store, 'den')) await another.importChunk(chunk);
+    for (const chunk of await exportAll(store, 'den')) await another.importChunk(chunk);
     await waitForRoomCount(() => another.usage(), 1);
   });
 

@@ -242,7 +242,7 @@ export const subcommands: readonly Subcommand[] = [
       summary: 'save servers and names as profiles',
       details: [
         'A profile has a server, your name there, and a folder with the session that owns the name. `set` creates or changes a profile; the first one is used at once. `use` chooses the profile that is used when none is named; the profile `default` always exists. `show` prints the effective settings and their sources. `remove` also deletes the session, marks, drafts and unsent chats.',
-        'Only you can read the config file (0600) and the folder. Anybody who has the session can act as you.',
+        'Only you can read the config file (0600) and the folder. A person with the session can act as you.',
       ],
       options: { server: { value: 'URL', what: 'with set: the server' }, as: { value: 'NAME', what: 'with set: your name there' } },
       examples: [

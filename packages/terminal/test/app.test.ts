@@ -321,7 +321,7 @@ test('a confusable name is answered by a prompt for another name in the same roo
   const server = startInProcessServer();
   await join(server, 'veranda', 'аya');
   const app = openApp(server, { room: 'veranda' });
-  await app.waitForText('the name aya looks like that of somebody else');
+  await app.waitForText('the name aya looks like that of a member');
   enter(app, 'aya2');
   await app.waitForText('2 here');
 });

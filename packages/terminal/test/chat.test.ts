@@ -233,7 +233,7 @@ test('history that cannot be read is reported and shown once it can be read', as
   await requestOk(ben, 'create:chat', { roomId: 'veranda', username: 'ben', message: 'from before' });
   failTwice();
   const aya = openTerminal('veranda', '--as', 'aya', '--server', url);
-  await aya.shows('cannot keep this now, please try again later. Trying again');
+  await aya.shows('cannot store this now, please try again later. Trying again');
   aya.type('typed meanwhile');
   await aya.shows('ben: from before');
   await aya.shows('aya: typed meanwhile');

@@ -158,7 +158,7 @@ test.each(['a file', 'nothing', 'a folder that takes nothing'])(
     writeFileSync(file, 'not a folder');
     const HOME = { 'a file': file, nothing: join(createTempFolder(), 'nothing'), 'a folder that takes nothing': '/sys' }[home];
     const aya = openChat(url, { env: { HOME } });
-    await aya.waitForText('What you type is kept in memory only');
+    await aya.waitForText('What you type is stored in memory only');
     await aya.waitForText('1 here');
     typeLine(aya, 'said without a home');
     await aya.waitForText(/│ said without a home$/m);
@@ -167,7 +167,7 @@ test.each(['a file', 'nothing', 'a folder that takes nothing'])(
     const piped = await inPipe(['veranda', '--as', 'pip', '--server', url], { env: { HOME }, input: 'by pipe\n' });
     expect(piped).toMatchObject({ code: 0 });
     expect(piped.said).toContain('pip: by pipe');
-    expect(piped.complained).toMatch(/^engawa: nothing is kept[^\n]+\n$/);
+    expect(piped.complained).toMatch(/^engawa: nothing is stored[^\n]+\n$/);
   },
 );
 

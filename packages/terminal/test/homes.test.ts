@@ -110,14 +110,17 @@ interface Unusable {
 test.each<[what: string, unusable: () => Unusable]>([
   ['a HOME that does not exist', () => ({ env: { HOME: noFolder() }, why: 'there is no home folder' })],
   ['a HOME in /proc', () => ({ env: { HOME: '/proc/home' }, why: 'there is no home folder' })],
-  ['/proc as HOME', () => ({ env: { HOME: '/proc' }, why: 'nothing is kept in /proc/.local/state/engawa/default (ENOENT)' })],
+  ['/proc as HOME', () => ({ env: { HOME: '/proc' }, why: 'nothing is stored in /proc/.local/state/engawa/default (ENOENT)' })],
   [
     'a state folder in /proc',
-    () => ({ env: { HOME: createTempFolder(), XDG_STATE_HOME: '/proc/a/b' }, why: 'nothing is kept in /proc/a/b/engawa/default (ENOENT)' }),
+    () => ({
+      env: { HOME: createTempFolder(), XDG_STATE_HOME: '/proc/a/b' },
+      why: 'nothing is stored in /proc/a/b/engawa/default (ENOENT)',
+    }),
   ],
   [
     'a state folder below a link to nowhere',
-    () => ({ env: { HOME: createTempFolder(), XDG_STATE_HOME: join(linkTo('nowhere'), 'state') }, why: 'nothing is kept in' }),
+    () => ({ env: { HOME: createTempFolder(), XDG_STATE_HOME: join(linkTo('nowhere'), 'state') }, why: 'nothing is stored in' }),
   ],
   ['a HOME that is a link to nowhere', () => ({ env: { HOME: linkTo('nowhere') }, why: 'there is no home folder' })],
   ['a HOME that is a file', () => ({ env: { HOME: '/dev/null' }, why: '(ENOTDIR)' })],

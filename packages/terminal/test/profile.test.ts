@@ -126,7 +126,7 @@ test('stored values are limited by size and by count', () => {
 
 test('without a writable home the profile works and reports that nothing is stored', () => {
   const profile = openProfile({}, { HOME: '/dev/null', USER: 'aya' });
-  expect(profile.problem).toMatch(/nothing is kept in \/dev\/null.* \(ENOTDIR\)/);
+  expect(profile.problem).toMatch(/nothing is stored in \/dev\/null.* \(ENOTDIR\)/);
   profile.storage.setItem('a', 'b');
   expect(profile.storage.getItem('a')).toBe('b');
   expect(profile.cursorPath('veranda')).toBeUndefined();

@@ -190,7 +190,7 @@ test('a draft survives Ctrl+C and a closed window', async () => {
   aya.press('ctrl+c');
   await aya.waitForText('› Say something');
   aya.press('ctrl+c');
-  await aya.waitForText('what you typed is kept');
+  await aya.waitForText('what you typed is saved');
   aya.press('ctrl+c');
   await aya.exited;
   const again = openChat(url, { env });

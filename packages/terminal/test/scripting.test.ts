@@ -542,7 +542,7 @@ test('without a writable home the name is free again at once, and a warning says
   for (const text of ['one', 'two']) {
     const run = runEngawa(['send', 'ops', text, '--server', url], { env });
     await outputLines(run);
-    expect(run.stderr()).toMatch(/^engawa: nothing is kept in \/dev\/null[^\n]+\n$/);
+    expect(run.stderr()).toMatch(/^engawa: nothing is stored in \/dev\/null[^\n]+\n$/);
   }
   expect(await kept(socket)).toEqual(['one', 'two']);
   const marked = runEngawa(['read', 'ops', '--since', 'mark', '--server', url, '-q'], { env });

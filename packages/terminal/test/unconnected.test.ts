@@ -70,7 +70,7 @@ test('line mode and each subcommand print why there is no connection', async () 
   const chat = runEngawa(['chat', 'veranda', '--server', url], { input: null });
   const send = runEngawa(['send', 'veranda', 'hello', '--server', url]);
   for (let times = 0; chat.lines().length < 2 && times < 200; times += 1) await new Promise((resolve) => setTimeout(resolve, 50));
-  expect(chat.lines()).toEqual([`* ${url}/: no connection. Trying again; what you type is kept.`, `* ${refusedAt(port)}`]);
+  expect(chat.lines()).toEqual([`* ${url}/: no connection. Trying again; what you type is saved.`, `* ${refusedAt(port)}`]);
   await send.waitForStderr(`engawa: no connection to ${url}/; trying again\nengawa: ${refusedAt(port)}\n`);
   const read = runEngawa(['read', 'veranda', '--server', url, '--connect-timeout', '1500ms', '--quiet']);
   expect([await read.waitForExit(), read.stderr()]).toEqual([3, `engawa: no connection to ${refusedAt(port)}\n`]);

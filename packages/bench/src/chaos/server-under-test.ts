@@ -35,7 +35,7 @@ export const isMemoryBack = (before: MemorySample, after: MemorySample | undefin
 
 const HEAP_MEGABYTES = 512;
 const ANSWER_MS = 10_000;
-/** Characters of the log that are kept. */
+/** Characters of the log that are stored. */
 const MAX_TAIL = 4_096;
 const ERROR_LEVEL = 50;
 /** Runs in the server. `queryObjects` collects garbage; the second call collects what finalizers have released. */

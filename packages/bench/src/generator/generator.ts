@@ -101,7 +101,7 @@ export interface AckResult {
   load: GeneratorUsage;
 }
 
-/** How members come back after a drop: with `resume:rooms`, as the SDK does, or by session recovery, as plain clients do. */
+/** How members return after a drop: with `resume:rooms`, as the SDK does, or by session recovery, as plain clients do. */
 export type ReturnMethod = 'resume:rooms' | 'session recovery';
 
 export interface ReturningPhase {
@@ -209,7 +209,7 @@ export class LoadGenerator {
     };
   }
 
-  /** Members that can come back later join rooms that exist. */
+  /** Members that will reconnect later join existing rooms. */
   async joinReturning(phase: ReturningPhase): Promise<void> {
     await this.#all<void>((part) => ({ do: 'join-returning', phase, part }));
   }
@@ -219,7 +219,7 @@ export class LoadGenerator {
     await this.#all<void>(() => ({ do: 'await-chats', chats }));
   }
 
-  /** All come back at once. Each has come back when it has received so many chats that it missed. */
+  /** All members return at once. Each has returned when it has received this many missed chats. */
   async returnAll(url: string, chats: number): Promise<ReturnResult> {
     const parts = await this.#all<ReturnResult>(() => ({ do: 'return', url, chats }));
     return {

@@ -1,4 +1,4 @@
-// The members of a load process that come back after a drop, all at once: a reconnect storm.
+// The members of a load process that return after a drop, all at once: a reconnect storm.
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ReturningPhase, ReturnResult, WorkerShare } from './generator.ts';
 import { createReturningMember, type ReturningMember } from './returning-members.ts';

@@ -1,4 +1,4 @@
-// Members of one room that lose their connection and come back for what they missed.
+// Members of one room that lose their connection, and return to receive what they missed.
 import { randomBytes } from 'node:crypto';
 import type { EntryFields, MissedEntry, RequestInput } from '@engawa/protocol';
 import type { ReturnMethod } from './generator.ts';

@@ -8,7 +8,7 @@ import { spawnChild } from '../processes/child-processes.ts';
 export const ENGAWA_COMMAND = fileURLToPath(new URL('../../../engawa/bin/engawa.js', import.meta.url));
 const START_TIMEOUT_MS = 60_000;
 const STOP_TIMEOUT_MS = 10_000;
-/** Characters of standard error that are kept for an error message. */
+/** Characters of standard error that are stored for an error message. */
 const MAX_ERROR_TEXT = 4_096;
 const NO_LIMITS = { ENGAWA_RATE_LIMITS: 'off', ENGAWA_QUOTA_ROOMS_PER_SESSION: '0', ENGAWA_LOG_LEVEL: 'silent' };
 

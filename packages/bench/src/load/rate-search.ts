@@ -1,4 +1,4 @@
-// Searches the highest rate of deliveries at which the 99th percentile keeps its goal.
+// Searches the highest rate of deliveries at which the 99th percentile meets its goal.
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ServerKind } from '../harness/server-kinds.ts';
 import {
@@ -66,8 +66,8 @@ export function nextRate(
   const hopeless = steps.findIndex(({ p99 }) => !(p99 <= goalMs * HOPELESS));
   const climbed = hopeless < 0 || hopeless >= rates.length ? rates.length : hopeless + 1;
   if (steps.length < climbed) return rates[steps.length];
-  const [kept, failed] = gapIn(steps, goalMs);
-  return steps.length - climbed < halvings && failed < Number.POSITIVE_INFINITY ? between(kept, failed) : undefined;
+  const [met, failed] = gapIn(steps, goalMs);
+  return steps.length - climbed < halvings && failed < Number.POSITIVE_INFINITY ? between(met, failed) : undefined;
 }
 
 async function measureStep(bed: TestBed, rate: number, { members, warmUpMs, measuredMs }: RateSearch): Promise<RateStep> {
@@ -76,13 +76,13 @@ async function measureStep(bed: TestBed, rate: number, { members, warmUpMs, meas
   return { rate, ...(figures as LoadFigures) };
 }
 
-/** The highest rate that kept the goal; NaN if none did. */
+/** The highest rate that met the goal; NaN if none did. */
 export const highestRate = (steps: RateStep[], goalMs: number): number => steps.findLast(({ p99 }) => p99 <= goalMs)?.rate ?? Number.NaN;
 
-/** The highest rate that kept the goal, and the lowest above it that did not. */
-function gapIn(steps: Pick<RateStep, 'rate' | 'p99'>[], goalMs: number): [kept: number, failed: number] {
-  const kept = Math.max(RATE_UNIT, ...steps.filter(({ p99 }) => p99 <= goalMs).map(({ rate }) => rate));
-  return [kept, Math.min(...steps.map(({ rate }) => rate).filter((rate) => rate > kept))];
+/** The highest rate that met the goal, and the lowest above it that did not. */
+function gapIn(steps: Pick<RateStep, 'rate' | 'p99'>[], goalMs: number): [met: number, failed: number] {
+  const met = Math.max(RATE_UNIT, ...steps.filter(({ p99 }) => p99 <= goalMs).map(({ rate }) => rate));
+  return [met, Math.min(...steps.map(({ rate }) => rate).filter((rate) => rate > met))];
 }
 
 const between = (low: number, high: number): number => Math.round(Math.sqrt(low * high) / RATE_UNIT) * RATE_UNIT;

@@ -1,4 +1,4 @@
-// One reader that loses its connection, misses chats, and comes back.
+// One reader that loses its connection, misses chats, and returns.
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ReturnMethod } from '../generator/generator.ts';
 import { createReturningMember, type ReturningMember } from '../generator/returning-members.ts';

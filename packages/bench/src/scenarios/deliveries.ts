@@ -36,7 +36,7 @@ const NOTE = [
   `${GROUP.rooms} rooms of ${GROUP.members} members, each over a WebSocket; all send in turn, texts of ${TEXT_BYTES} bytes, and each chat is broadcast to all members of its room.`,
   'The server has one core; the load, and a Redis if one is needed, have the others. p50 / p99 in milliseconds from when a chat was due to be sent until a member received it,',
   'so a server that slows the load down gains nothing. A delivery that is later than three seconds after the last chat counts as never. Bytes: size of a broadcast chat.',
-  'CPU of the server with all threads, and of the busiest process of the load, in cores, at the highest rate that kept the goal (the lowest if none did). "Others": what other processes used of',
+  'CPU of the server with all threads, and of the busiest process of the load, in cores, at the highest rate that met the goal (the lowest if none did). "Others": what other processes used of',
   "the server's core; if it is not near 0 the server could do better. The baseline knows no Socket.IO, names or joins: it copies bytes.",
 ].join(' ');
 

@@ -54,7 +54,7 @@ const cases: Case[] = [
 ];
 
 const NOTE = [
-  'Each run: a new server; a reader joins a room over a proxy, receives ten chats, loses its connection, and comes back when another member has sent all that it misses (texts of 100 bytes).',
+  'Each run: a new server; a reader joins a room over a proxy, receives ten chats, loses its connection, and returns when another member has sent all that it misses (texts of 100 bytes).',
   'The reader shows which connection it was and the last event that it received, as a plain Socket.IO client; or it asks `resume:rooms`, 500 entries at a time, as the SDK.',
   "Socket.IO: its connection state recovery, in memory, or with its Redis Streams adapter. Recovered: share of what was missed that arrived in order. Time: from connecting to the last missed chat, with the reader's own work.",
 ].join(' ');

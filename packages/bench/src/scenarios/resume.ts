@@ -1,4 +1,4 @@
-// A reconnect storm: thousands of members come back at once after a crash, while others chat.
+// A reconnect storm: thousands of members return at once after a crash, while others chat.
 import { randomBytes } from 'node:crypto';
 import { type LoadGenerator, type ReturnMethod, type ReturnResult, withLoadGenerator } from '../generator/generator.ts';
 import { runConcurrently } from '../generator/run-concurrently.ts';
@@ -22,9 +22,9 @@ const CHATS_PER_SECOND = 500;
 const METHODS: ReturnMethod[] = ['resume:rooms', 'session recovery'];
 
 const NOTE = [
-  `Members of rooms of ${MEMBERS_PER_ROOM}, one connection each. The server is killed (-9) and started again on the same port and folder, each room gets ${MISSED} chats, and all members come back at the same moment,`,
+  `Members of rooms of ${MEMBERS_PER_ROOM}, one connection each. The server is killed (-9) and started again on the same port and folder, each room gets ${MISSED} chats, and all members return at the same moment,`,
   'each until it has received all of them: with its session and `resume:rooms`, as the SDK does, or by session recovery, as a plain Socket.IO client does.',
-  'A member whose attempt fails tries again at random after a quarter to half a second. Times are from that moment; lost are members that had not come back after a minute.',
+  'A member whose attempt fails tries again at random after a quarter to half a second. Times are from that moment; lost are members that had not returned after a minute.',
   'A connection for which the queue of the kernel has no place is tried again by TCP after 1, 3, 7 … s.',
   `Chatting: ${CHATTING.rooms * CHATTING.members} members of other rooms, together ${CHATS_PER_SECOND} chats a second; from when a chat was due until a member received it, before and meanwhile.`,
   'Server CPU, in cores, meanwhile; the server has one core.',
@@ -37,7 +37,7 @@ export const resume: Scenario = {
     for (const how of METHODS) rows.push(toRow(how, await measure(bench, how)));
     return [
       {
-        title: 'All come back at once',
+        title: 'All return at once',
         note: NOTE,
         columns: [
           { name: 'how' },
@@ -112,7 +112,7 @@ async function measureReturn(bench: BenchContext, { how, server, members, genera
   const bed: TestBed = { kind: ENGAWA, server, generator, joinResult };
   const load = { perSecond: [CHATS_PER_SECOND], warmUpMs: 0, measuredMs, deadlineMs: 60_000 };
   const [before] = await measureLoad(bed, load);
-  bench.progress(`all come back, ${how}`);
+  bench.progress(`all return, ${how}`);
   const returning = members.returnAll(server.url, MISSED);
   const [during] = await measureLoad(bed, load);
   const returned = await returning;

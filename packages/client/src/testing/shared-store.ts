@@ -98,10 +98,10 @@ function overFaultyNetwork({
   const pipe = new Pipe<() => void>({ faults, random, deliver: (tell) => isAlive() && tell() });
   const isOwn = ({ entries }: AppendNotice): boolean => entries.some(({ id }) => ownEntryIds.has(id));
   return {
-    onAppend(told) {
+    onAppend(notice) {
       if (!isAlive()) return;
-      if (isOwn(told)) listener.onAppend(told);
-      else pipe.send(() => listener.onAppend(structuredClone(told)));
+      if (isOwn(notice)) listener.onAppend(notice);
+      else pipe.send(() => listener.onAppend(structuredClone(notice)));
     },
     onPublish(signal) {
       pipe.send(() => listener.onPublish(signal));

@@ -26,11 +26,11 @@ export const CONTENT_QUOTA_FACTOR = 1;
 export const UPKEEP_QUOTA_FACTOR = 1.1;
 
 const messages = {
-  roomsPerSession: 'You own as many rooms as you may; delete one of them first.',
-  roomsPerAddress: 'As many rooms were opened from your address as may be for now.',
-  rooms: 'This server has as many rooms as it may have.',
-  roomBytes: 'As much was said in this room as may be kept; delete something, or ask its owner to keep less.',
-  totalBytes: 'This server keeps as much as it may.',
+  roomsPerSession: 'You own the maximum number of rooms; delete one of them first.',
+  roomsPerAddress: 'Too many rooms were created from your address; try again later.',
+  rooms: 'This server has the maximum number of rooms.',
+  roomBytes: 'This room is full; delete chats, or ask its owner for a shorter retention.',
+  totalBytes: 'The storage quota of this server is used up.',
 } as const;
 
 export const quotaExceeded = (quota: keyof typeof messages): ChatError => new ChatError('quota_exceeded', { message: messages[quota] });

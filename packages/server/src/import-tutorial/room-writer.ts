@@ -6,7 +6,7 @@ import { skeletonTickets } from '../domain/rooms.ts';
 import { type Store, StoreError } from '../store/contract.ts';
 
 /**
- * The author of imported entries. Authors are hashes of sessions, so no session has this one: nobody can change imported chats,
+ * The author of imported entries. Authors are hashes of sessions, so no session has this one: no client can change imported chats,
  * and no name is reserved.
  */
 export const IMPORT_AUTHOR = 'imported';

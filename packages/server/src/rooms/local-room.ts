@@ -50,8 +50,8 @@ interface LocalRoomOptions {
 }
 
 /**
- * A room as far as it has connections on this node. It is told what happens by the log, and who joins and who leaves takes the
- * same road: so nobody hears what was said before he came or after he was removed.
+ * Broadcasts the log of a room to the connections of this node. Joins and leaves take effect at their own entries in the log: so
+ * a connection receives nothing from before its join or after its removal.
  */
 export class LocalRoom {
   readonly roomId: string;

@@ -72,7 +72,7 @@ export class RoomRegistry {
     return this.#withPendingJoin(connection, member, async (room, pendingJoin) => {
       const result = await execute();
       if (result.outcome === 'appended') await room.follower.waitFor(result);
-      // Around a fork the entry may be in the log and never be broadcast here: then it attached nobody.
+      // Around a fork the entry may be in the log and never be broadcast here: then it attached no connection.
       const isAttached = result.outcome === 'appended' && pendingJoin.livePosition !== undefined;
       if (!isAttached && !(await this.#reattachMember(room, pendingJoin)) && result.outcome !== 'repeated') throw new ChatError('busy');
       return [result, pendingJoin.livePosition ?? room.follower.position];

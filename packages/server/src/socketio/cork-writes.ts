@@ -4,8 +4,8 @@ import type { Socket as TcpSocket } from 'node:net';
 import type { Server, Socket } from 'socket.io';
 
 /**
- * What waits for one client goes in one write to the kernel, however many packets it is: acknowledgements of chats that were
- * kept by the same wait for the disk, above all. Engine.IO hands them to its transport one by one, between these two events.
+ * All packets that wait for one client go out in one write to the kernel: above all the acknowledgements of chats that shared
+ * one fsync. Engine.IO passes packets to its transport one by one, between these two events.
  */
 export function corkWrites(engine: Server['engine']): void {
   let corked: TcpSocket | undefined;
@@ -18,7 +18,7 @@ export function corkWrites(engine: Server['engine']): void {
     corked?.uncork();
     corked = undefined;
   });
-  // So do the answer to an upgrade and the packet that opens the connection, which follows before the next tick.
+  // The response to an upgrade is corked, too, with the packet that opens the connection: it follows in the same turn.
   engine.on('initial_headers', (_: object, { headers, socket }: IncomingMessage) => {
     if (headers.upgrade === undefined) return;
     socket.cork();
@@ -26,6 +26,6 @@ export function corkWrites(engine: Server['engine']): void {
   });
 }
 
-/** The TCP socket of a WebSocket, where ws 8 keeps it; polling has none. */
+/** The TCP socket of a WebSocket, in a private field of ws 8; undefined with polling. */
 const tcpSocketOf = (conn: Socket['conn']): TcpSocket | undefined =>
   (conn as unknown as { transport: { socket?: { _socket?: TcpSocket } } }).transport.socket?._socket;

@@ -13,9 +13,9 @@ type Conn = Omit<Socket['conn'], 'transport'> & {
 type CountedWebSocket = WebSocket & { [ENGINE_CONN]?: Conn };
 
 /**
- * Events have rates of their own. Pings, pongs, acknowledgements and what else means nothing have none, but each is read,
- * and tens of thousands fit into a chunk. Gives what is called with each new connection; its listeners are the same functions
- * for all. `onExcess` is called once for each connection that is ended.
+ * Events have their own rates. Pings, pongs, acknowledgements and meaningless frames have none, but each is parsed, and tens of
+ * thousands fit into a chunk. Returns a function to call with each new connection; its listeners are shared. `onExcess` is
+ * called once for each connection that is closed.
  */
 export function limitFrames(rate: RateLimit, onExcess: (conn: Socket['conn']) => void): (conn: Socket['conn']) => void {
   function countFrame(conn: Conn): void {
@@ -23,7 +23,7 @@ export function limitFrames(rate: RateLimit, onExcess: (conn: Socket['conn']) =>
     if (conn.readyState !== 'open' || conn[FRAME_BUCKET].tryTake()) return;
     onExcess(conn as unknown as Socket['conn']);
     const { socket } = conn.transport;
-    // What else was read in the same chunk is not heard any more.
+    // Ignores the rest of the same chunk.
     conn.close();
     if (socket) socket.terminate();
     else conn.close(true);

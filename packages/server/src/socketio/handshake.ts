@@ -15,16 +15,16 @@ import { releaseHandshakeRequest } from './socket-memory.ts';
 import { SocketIoPeer } from './socketio-peer.ts';
 import type { SocketIoTransport } from './socketio-transport.ts';
 
-/** Of Engine.IO's errors: who polls names a session that is not here. */
+/** Engine.IO's error code for a polling request with an unknown session id. */
 const UNKNOWN_SID_CODE = 1;
-/** CONNECT packets of one connection: one is enough, and each is answered, also when it is refused. */
+/** Maximum of CONNECT packets of one connection: a client needs one, and the server answers each, even if it refuses it. */
 const MAX_CONNECT_PACKETS = 10;
 
 interface HandshakeState {
   address: AddressLimiter;
-  /** Why this connection may not come in, unless its session is known here. */
+  /** Refuses the connection, unless its session is known at this address. */
   refusal: { reason: ChatError; request: IncomingMessage } | undefined;
-  /** Who came in by it. */
+  /** The author of the admitted connection. */
   author?: string;
   isJavaScript: boolean;
 }
@@ -33,7 +33,10 @@ const HANDSHAKE_STATE = Symbol('handshake state');
 const CONNECT_COUNT = Symbol('connect count');
 const IS_CONNECTED = Symbol('a CONNECT was accepted, or is being answered');
 
-/** What is counted of a connection stands on it, and its listeners are the same functions for all: a closure costs more than a number. */
+/**
+ * The state of a connection is in fields of the connection, and its listeners are shared: a closure costs more memory than a
+ * number.
+ */
 type HandshakeConn = Socket['conn'] & { [HANDSHAKE_STATE]?: HandshakeState; [CONNECT_COUNT]?: number; [IS_CONNECTED]?: boolean };
 
 interface HandshakeOptions {
@@ -44,8 +47,8 @@ interface HandshakeOptions {
 }
 
 /**
- * Every connection is counted at its address from its first byte to its last; whoever comes in has a `Connection` of a
- * known identity.
+ * Counts every connection at its address from its first byte to its last, and gives each admitted one a `Connection` with an
+ * identity.
  */
 export function installHandshake(io: ChatSocketServer, { node, transport, log, logRefusal }: HandshakeOptions): { close: () => void } {
   const { pingInterval: interval, pingTimeout: timeout } = (io.engine as { opts: { pingInterval: number; pingTimeout: number } }).opts;
@@ -58,7 +61,7 @@ export function installHandshake(io: ChatSocketServer, { node, transport, log, l
     );
 
   io.engine.on('connection', (conn: HandshakeConn) => {
-    // Its client may be gone again. Then no 'close' comes any more, and what waits for one stays for ever.
+    // The client may have disconnected already. Then no 'close' follows, and the state below would never be released.
     if (conn.readyState !== 'open') return;
     conn.on('data', limitConnects);
     const { request } = conn as unknown as { request: IncomingMessage };
@@ -75,7 +78,7 @@ export function installHandshake(io: ChatSocketServer, { node, transport, log, l
   io.engine.on('connection_error', ({ code, message, req }: { code: number; message: string; req?: IncomingMessage }) => {
     const logMessage =
       code === UNKNOWN_SID_CODE
-        ? 'somebody polls who is not known here: since a restart, or because the balancer is not sticky'
+        ? 'a polling request has an unknown session id: after a restart, or because the load balancer is not sticky'
         : 'a connection was refused';
     log.info({ code, message, address: req && addressLimiterOf(req)?.name }, logMessage);
   });
@@ -87,7 +90,7 @@ export function installHandshake(io: ChatSocketServer, { node, transport, log, l
   async function admitSocket(socket: ChatSocket): Promise<Error | undefined> {
     const conn: HandshakeConn = socket.conn;
     const { auth } = socket.handshake;
-    // From here on a second CONNECT closes the connection, also before this one is answered.
+    // From now on a second CONNECT closes the connection, even if this one is not answered yet.
     conn[IS_CONNECTED] = true;
     try {
       const state = conn[HANDSHAKE_STATE];
@@ -95,7 +98,7 @@ export function installHandshake(io: ChatSocketServer, { node, transport, log, l
       const isOffsetClient = canUseOffsets(auth, state?.isJavaScript);
       socket.data = await node.admit(peer, { auth }, { address: state?.address, canUseOffsets: isOffsetClient });
       const { session, author } = socket.data.identity;
-      // The library of a plain client shows it when it reconnects.
+      // The library of a plain Socket.IO client sends it when it reconnects.
       const pid = await node.recoveryTokens.seal(session);
       Object.assign(socket, { pid });
       if (state && conn.readyState === 'open') admit(state, author);
@@ -103,7 +106,7 @@ export function installHandshake(io: ChatSocketServer, { node, transport, log, l
     } catch (error) {
       conn[IS_CONNECTED] = false;
       const refusal = toChatError(error, { log, message: 'a connection could not be admitted' });
-      // For a plain client the answer would be final, while it connects again by itself after a connection that was closed.
+      // An error would be final for a plain Socket.IO client, but it reconnects by itself after a closed connection.
       if (refusal.retryable && !canRetryItself(auth)) conn.close();
       return toConnectError(refusal);
     }
@@ -123,11 +126,13 @@ export function installHandshake(io: ChatSocketServer, { node, transport, log, l
   return { close: () => heartbeat.close() };
 }
 
-/** Who was let in is not let in again here: rates are those of a connection, and would begin anew. */
+/**
+ * An admitted client must not connect again on the same connection: rate limits belong to the connection, and would begin anew.
+ */
 function limitConnects(this: HandshakeConn, data: unknown): void {
   if (typeof data !== 'string' || !data.startsWith('0')) return;
   this[CONNECT_COUNT] = (this[CONNECT_COUNT] ?? 0) + 1;
-  // Those to other namespaces begin with the name.
+  // Packets of other namespaces begin with the name of the namespace.
   if (this[CONNECT_COUNT] > MAX_CONNECT_PACKETS || (this[IS_CONNECTED] && data[1] !== '/')) this.close(true);
 }
 
@@ -136,9 +141,9 @@ function releaseAddress(this: HandshakeConn): void {
   state?.address.removeConnection(state.author);
 }
 
-/** Whether a client that is refused for now reads why, and comes back by itself when it may. */
+/** Whether the client can read a temporary refusal and reconnect by itself. */
 const canRetryItself = (auth: unknown): boolean => (auth as { retries?: unknown } | undefined)?.retries === true;
 
-/** Socket.IO sends the `data` of an error that a middleware refuses a connection with. */
+/** Socket.IO sends the `data` of an error with which a middleware refuses a connection. */
 const toConnectError = (refusal: ChatError): Error & { data: object } =>
   Object.assign(new Error(refusal.message), { data: refusal.toPayload() });

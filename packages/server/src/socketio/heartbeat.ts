@@ -1,9 +1,9 @@
 /** The heartbeat: one timer pings all connections, and closes those that do not answer. */
 
-/** Connections are pinged in so many portions, one after the other, once around in each interval. */
+/** Number of portions in which connections are pinged, one after the other, in each interval. */
 const PORTIONS_PER_INTERVAL = 50;
 
-/** What is used of a connection of Engine.IO, some of which it calls private. */
+/** The fields of an Engine.IO connection that are used here; some of them are private. */
 export interface PingedConnection {
   readonly protocol: number;
   readonly readyState: string;
@@ -16,16 +16,16 @@ export interface PingedConnection {
 }
 
 /**
- * One timer pings all connections, where Engine.IO has one or two for each. What is promised stays: a ping every `interval`,
- * and who answers none within `timeout` is given up; anything else that comes from him meanwhile gives him as long again,
- * once. Both may come late by a portion of the interval.
+ * One timer pings all connections, instead of one or two timers of Engine.IO for each. The guarantees are the same: a ping every
+ * `interval`; a client that does not answer within `timeout` is disconnected. Any other packet meanwhile extends the time once.
+ * Both may be late by a portion of the interval.
  */
 export class Heartbeat {
   readonly #timeout: number;
   readonly #portions: Set<PingedConnection>[] = Array.from({ length: PORTIONS_PER_INTERVAL }, () => new Set());
-  /** Who has yet to answer, and until when: those whose time is over first come first. */
+  /** Connections that have not answered yet, and their deadlines, earliest first. */
   readonly #awaitingPong = new Map<PingedConnection, number>();
-  /** Those of them who were given more time. */
+  /** Connections whose deadline was extended. */
   readonly #extended = new Set<PingedConnection>();
   readonly #timer: NodeJS.Timeout;
   readonly #portionMs: number;
@@ -39,17 +39,17 @@ export class Heartbeat {
     this.#timer = setInterval(() => this.#pingDuePortions(), this.#portionMs);
   }
 
-  /** Pings the connection from now on, instead of its own timers; one that is built otherwise than we know keeps those. */
+  /** Pings the connection from now on, instead of its own timers. A connection with an unknown structure keeps its timers. */
   add(connection: PingedConnection): void {
     if (!isSupported(connection)) return;
     clearTimeout(connection.pingIntervalTimer ?? undefined);
-    // Without it Engine.IO pings no more, and without a ping it waits for no answer.
+    // Without this timer Engine.IO sends no pings and waits for no pongs.
     connection.pingIntervalTimer = null;
-    // The portion that was pinged last comes after a whole interval.
+    // The portion that was pinged last: its next ping follows after a whole interval.
     this.#portions[this.#pingedPortions % PORTIONS_PER_INTERVAL]?.add(connection);
     connection.on('packet', this.#onPacket);
     connection.on('close', this.#onClose);
-    // The answer may have gone with the old transport; the library does not wait for it either.
+    // The pong may have been lost with the old transport; Engine.IO does not wait for it either.
     if (connection.transport.name === 'polling') connection.on('upgrade', this.#onUpgrade);
   }
 
@@ -57,12 +57,12 @@ export class Heartbeat {
     clearInterval(this.#timer);
   }
 
-  /** A timer that comes late is not late for all that follow: what should have had its turn by now has it. */
+  /** A late timer does not delay later portions: all portions that are due by now are pinged. */
   #pingDuePortions(): void {
     const now = performance.now();
     this.#closeTimedOut(now);
     const due = Math.floor((now - this.#startedAt) / this.#portionMs);
-    // After a standstill of more than an interval nobody is pinged twice.
+    // After a pause of more than an interval no connection is pinged twice.
     this.#pingedPortions = Math.max(this.#pingedPortions, due - PORTIONS_PER_INTERVAL);
     for (; this.#pingedPortions < due; this.#pingedPortions += 1)
       this.#pingPortion(this.#portions[(this.#pingedPortions + 1) % PORTIONS_PER_INTERVAL] ?? [], now + this.#timeout);
@@ -103,7 +103,7 @@ export class Heartbeat {
     for (const portion of this.#portions) portion.delete(connection);
   }
 
-  // One function for all connections, each `this` in its turn.
+  // Shared listeners; `this` is the connection.
   readonly #onPacket = withConnection(({ connection, packet }) => this.#handlePacket(connection, packet.type));
   readonly #onClose = withConnection(({ connection }) => this.#remove(connection));
   readonly #onUpgrade = withConnection(({ connection }) => this.#clearPending(connection));
@@ -119,7 +119,7 @@ const withConnection = (handle: (received: ReceivedPacket) => void) =>
     handle({ connection: this, packet });
   };
 
-/** In version 3 of the protocol clients ping. Of one that has ended already no end would be heard. */
+/** In protocol version 3 clients send the pings. A connection that is already closed emits no 'close'. */
 const isSupported = (connection: PingedConnection): boolean =>
   connection.readyState === 'open' &&
   connection.protocol === 4 &&

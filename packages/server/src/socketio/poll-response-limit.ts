@@ -3,13 +3,13 @@ import type { Server, Socket } from 'socket.io';
 import { isJavaScriptClient } from './recovery-offsets.ts';
 
 /**
- * Clients by python-engineio drop an answer of more packets as a whole, and the connection with it: its decoder has this
- * limit (see findings/python-sixteen-packets.sh). The rest goes into the answer to the next poll, which follows at once. The client
- * in JavaScript takes any number, and needs to: with sixteen a round trip, what was said while it was away takes it seconds.
+ * Clients by python-engineio drop a response with more packets, and the connection with it: their decoder has this limit (see
+ * findings/python-sixteen-packets.sh). The rest is sent in the response to the next poll, which follows at once. The JavaScript
+ * client accepts any number and needs it: with sixteen packets a round trip, a long backlog would take seconds.
  */
 export const MAX_POLL_PACKETS = 16;
 
-/** What is used of a connection of Engine.IO. */
+/** The fields of an Engine.IO connection that are used here. */
 interface EngineConnection {
   readonly readyState: string;
   readonly transport: { readonly name: string; readonly writable: boolean };
@@ -25,13 +25,13 @@ export function limitPollResponses(engine: Server['engine']): void {
   });
 }
 
-/** A connection that closes waits for one flush only, so all goes out with that one. After an upgrade nothing is held back. */
+/** A closing connection waits for one flush only, so everything is sent with that one. After an upgrade there is no limit. */
 function flushLimited(this: EngineConnection): void {
   const engine = Object.getPrototypeOf(this) as EngineConnection;
   const { transport, readyState } = this;
   const isLimited = transport.name === 'polling' && transport.writable && readyState === 'open';
   const rest = isLimited ? this.writeBuffer.splice(MAX_POLL_PACKETS) : [];
   engine.flush.call(this);
-  // Whatever was sent meanwhile comes after the rest.
+  // Packets that were sent meanwhile follow after the rest.
   if (rest.length > 0) this.writeBuffer = [...rest, ...this.writeBuffer];
 }

@@ -10,13 +10,13 @@ const RECOVERY_TRIED = Symbol('recovery was tried');
 
 type Conn = ChatSocket['conn'] & { [RECOVERY_TRIED]?: true };
 
-/** What recovered clients return to, from the middleware until their connection. */
+/** The sessions to restore, from the middleware until the connection event. */
 const recoveredSessions = new WeakMap<ChatSocket, RecoverableSession>();
 
 /**
- * A middleware of its own, after the one that admits. Socket.IO's own recovery asks the adapter before any middleware, so that
- * whoever is refused has cost the search already; and it would have all missed packets at once. A client takes itself for
- * recovered when it is given the `pid` again that it showed. Tried once a connection, however often it sends CONNECT.
+ * A separate middleware, after the one that admits clients. Socket.IO's own recovery calls the adapter before any middleware, so
+ * that a refused client would already have cost the search, and it needs all missed packets at once. A client considers itself
+ * recovered if it receives the `pid` that it sent. Tried once for each connection, however many CONNECT packets it sends.
  */
 export function installSessionRecovery(io: ChatSocketServer, context: AppContext, recoveryTokens: RecoveryTokens): void {
   io.use((socket, next) => {
@@ -48,12 +48,12 @@ async function recoverSession({ context, recoveryTokens, socket, pid, offset }: 
     recoveredSessions.set(socket, recoveredSession);
     Object.assign(socket, { pid, recovered: true });
   } catch (error) {
-    // What is refused is not worth a line: anybody may have it refused.
+    // Refusals are not logged: any client can cause them.
     if (!(error instanceof ChatError)) context.log.error({ err: error }, 'session recovery failed');
   }
 }
 
-/** A recovered client is told what it missed before anything that it asks now is done. */
+/** A recovered client receives what it missed before the server executes its new requests. */
 export function restoreOnConnect(context: AppContext, socket: ChatSocket): void {
   const recoveredSession = recoveredSessions.get(socket);
   if (!recoveredSession) return;

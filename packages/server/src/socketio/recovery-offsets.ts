@@ -6,15 +6,15 @@
  */
 import type { IncomingMessage } from 'node:http';
 
-/** Browsers, Node by XMLHttpRequest and by `fetch`, Deno and Bun. A WebSocket of Node says no name. */
+/** User agents of browsers, of Node with XMLHttpRequest and `fetch`, of Deno and Bun. A WebSocket of Node sends none. */
 const JAVASCRIPT_USER_AGENT = /^(?:Mozilla\/|node-XMLHttpRequest$|node$|undici$|Deno\/|Bun\/)/;
 
-/** As Engine.IO has the query of a request. */
+/** A request with the query that Engine.IO has parsed. */
 type Handshake = Pick<IncomingMessage, 'headers'> & { _query?: object };
 
 /**
- * Whether a client is the one in JavaScript, as far as its first request tells: that writes `EIO` before `transport`, where
- * the one in Python writes it after, and the one in Dart says its name.
+ * Whether the client is the JavaScript one, by its first request: it writes `EIO` before `transport`, while the Python client
+ * writes it after, and the Dart client sends its user agent.
  */
 export function isJavaScriptClient({ _query: query = {}, headers }: Handshake): boolean {
   const names = Object.keys(query);
@@ -22,7 +22,7 @@ export function isJavaScriptClient({ _query: query = {}, headers }: Handshake): 
   return names.indexOf('EIO') < names.indexOf('transport') && (agent === undefined || JAVASCRIPT_USER_AGENT.test(agent));
 }
 
-/** What a client says itself, as `auth.recovery`, counts more than what its handshake looks like. */
+/** `auth.recovery`, which the client sends itself, overrides the detection. */
 export function canUseOffsets(auth: unknown, isJavaScript = false): boolean {
   const { recovery } = (auth ?? {}) as { recovery?: unknown };
   return typeof recovery === 'boolean' ? recovery : isJavaScript;

@@ -15,7 +15,7 @@ interface WebSocketTransport extends EventEmitter {
   socket?: EventEmitter & { _socket?: EventEmitter; _receiver?: { _buffers: unknown } };
 }
 
-/** A connection of Engine.IO. */
+/** The fields of an Engine.IO connection that are used here. */
 interface EngineConnection extends EventEmitter {
   request: IncomingMessage | null;
   transport: WebSocketTransport;
@@ -23,7 +23,7 @@ interface EngineConnection extends EventEmitter {
   sentCallbackFn: unknown;
 }
 
-/** A socket of Socket.IO. */
+/** The fields of a Socket.IO socket that are used here. */
 interface SocketInternals extends EventEmitter {
   pid: string | undefined;
   acks: unknown;
@@ -33,8 +33,8 @@ interface SocketInternals extends EventEmitter {
 }
 
 /**
- * Once it is open and everybody listens to it. Nobody asks for its request any more: Socket.IO copies parts of it into its
- * `handshake`, and does without where there is none, as with WebTransport.
+ * Call this when the connection is open and all listeners are set. The request is not needed any more: Socket.IO copies parts of
+ * it into its `handshake`, and works without it, as with WebTransport.
  */
 export function releaseHandshakeRequest(conn: Socket['conn']): void {
   const connection = conn as unknown as EngineConnection;
@@ -44,19 +44,19 @@ export function releaseHandshakeRequest(conn: Socket['conn']): void {
   compactListeners(connection);
 }
 
-/** Listeners that waited for the opening hold the request, too. Each is known by its name or its text. */
+/** Listeners for the opening reference the request, too. They are recognized by name or source text. */
 function compactTransport(this: EngineConnection): void {
   const { transport } = this;
   const { socket: webSocket } = transport;
   if (!webSocket) return;
-  // The headers of responses: a WebSocket has no more of them.
+  // Response headers: a WebSocket sends no more of them.
   transport.removeAllListeners('headers');
-  // From now on errors are the transport's.
+  // From now on the transport handles errors.
   removeListeners(webSocket, 'error', ({ name }) => name === 'onUpgradeError');
   const { _socket: tcpSocket } = webSocket;
   if (tcpSocket) {
     tcpSocket.off('error', ignoreError);
-    // Tells the middlewares of the handshake, of which there are none, that its response is done.
+    // Ends the response for the middlewares of the handshake, of which there are none.
     removeListeners(tcpSocket, 'close', (listener) => listener.name === '' && String(listener) === '() => this.emit("close")');
   }
   compactListeners(transport);
@@ -71,23 +71,23 @@ function removeListeners(emitter: EventEmitter, event: string, matches: (listene
 
 const NO_HANDSHAKE = Object.freeze({ auth: Object.freeze({}) }) as unknown as Socket['handshake'];
 
-/** What the client showed was looked at: up to a frame of whatever it sent. */
+/** Clears the credentials after use: they may be as large as a frame. */
 export function clearHandshake(socket: Socket): void {
   (socket as { handshake: Socket['handshake'] }).handshake = NO_HANDSHAKE;
 }
 
-/** Nothing is sent here with an acknowledgement by the client, so there is none to wait for, whatever clients send. */
+/** The server never asks clients for acknowledgements, so no callbacks can wait for one. */
 class NoAcknowledgements extends Map<number, Listener> {
   override set(): never {
-    throw new Error('Clients are asked for no acknowledgements.');
+    throw new Error('The server requests no acknowledgements from clients.');
   }
 }
 const NO_ACKNOWLEDGEMENTS = new NoAcknowledgements();
 
-/** Once the client has come in, and everybody listens to it. */
+/** Call this when the client is connected and all listeners are set. */
 export function compactSocket(socket: Socket): void {
   const internals = socket as unknown as SocketInternals;
-  // It was sent to the client, who will show it; by then there is another socket.
+  // The client has the `pid` now, and sends it with its next connection.
   internals.pid = undefined;
   if (internals.acks instanceof Map && internals.acks.size === 0) internals.acks = NO_ACKNOWLEDGEMENTS;
   internals._anyListeners = compactArray(internals._anyListeners);
@@ -97,10 +97,10 @@ export function compactSocket(socket: Socket): void {
   compactListeners(internals);
 }
 
-/** An array that grew by `push` has room for sixteen more. */
+/** An array that grew by `push` reserves space for sixteen more items. */
 const compactArray = <Of>(array: Of): Of => (Array.isArray(array) ? (array.slice() as Of) : array);
 
-/** An empty one with room for one item, which is all that comes and goes in it while little happens. */
+/** An empty array with space for one item: an idle connection needs no more. */
 function compactEmptyArray<Of>(array: Of): Of {
   if (!Array.isArray(array) || array.length > 0) return array;
   const compact = [undefined];
@@ -111,8 +111,8 @@ function compactEmptyArray<Of>(array: Of): Of {
 const EMPTY_PROTOTYPE = Object.freeze(Object.create(null) as object);
 
 /**
- * The listeners of an emitter by their events. Node keeps them in an object without a prototype, which is a hash table in
- * V8; the same with an empty one takes a quarter. Events have names that clients choose: nothing may be found but listeners.
+ * A more compact object for the listeners of an emitter. Node uses an object without a prototype, which is a hash table in V8;
+ * one with an empty prototype takes a quarter. Clients choose event names, so a lookup must find nothing but listeners.
  */
 function compactListeners(emitter: EventEmitter): void {
   const withEvents = emitter as unknown as { _events?: Record<string, unknown> };
@@ -129,7 +129,7 @@ function compactListeners(emitter: EventEmitter): void {
 const identity = (listener: unknown): unknown => listener;
 
 /**
- * Who listens once is wrapped in three objects. Nothing is closed twice, and what failed is closed: there is no second
- * time. Whoever takes his listener away finds it as before.
+ * Replaces `once` listeners, which are wrapped in three objects. The events occur only once: a connection is closed once, and an
+ * error closes it. Listeners can be removed as before.
  */
 const unwrapOnce = (listener: unknown): unknown => (listener as { listener?: unknown }).listener ?? listener;

@@ -3,7 +3,7 @@ import type { Peer } from '../connections/peer.ts';
 import type { ChatSocket } from './chat-socket.ts';
 import type { SocketIoTransport } from './socketio-transport.ts';
 
-/** All state is that of the socket and of the transport: there is one of these for each connection. */
+/** It has no state beside the socket and the transport, because each connection has one of these. */
 export class SocketIoPeer implements Peer {
   readonly transport: SocketIoTransport;
   readonly #socket: ChatSocket;

@@ -4,49 +4,49 @@ import type { Channel, Transport } from '../connections/peer.ts';
 import type { ChatSocket, ChatSocketServer } from './chat-socket.ts';
 import { type EngineConn, UnreadTracker } from './unread-tracker.ts';
 
-/** What may wait for a client that does not read, whatever it is. */
+/** Maximum unread frames and bytes of one client; beyond that it is disconnected. */
 export const HARD_LIMIT = { frames: 4_096, bytes: 8 * 1024 * 1024 };
-/** Every connection is looked after so often, or more often where patience is shorter. */
+/** Interval at which connections are checked; shorter if the stall timeout is short. */
 const CHECK_INTERVAL_MS = 1_000;
-/** Who is waited for is looked after so often; the more they are, the less often. */
+/** Interval at which drain waits are checked; longer if there are many. */
 const DRAIN_POLL_MS = 20;
 const DRAIN_WAITS_PER_MS = 50;
 
-/** Who is dismissed has so long to read why. */
+/** A client that is being disconnected has this long to read why. */
 const DISCONNECT_TIMEOUT_MS = 3_000;
 
 export interface BufferLimits {
-  /** Bytes that may wait for a client before it is told from the logs what happens in its rooms. */
+  /** A client with more unread bytes receives its rooms from the logs. */
   softLimitBytes: number;
-  /** Milliseconds in which a client that something waits for must have read something. */
+  /** Milliseconds in which a client with unread bytes must read something. */
   stallTimeoutMs: number;
 }
 
 interface DrainWait {
   socket: ChatSocket;
-  /** Until no more than so many wait for it. */
+  /** Resolves when at most this many bytes are unread. */
   bytes: number;
   resolve: () => void;
 }
 
 interface SlowConsumer {
   progress: number;
-  /** In so many looks after each other it was the same. */
+  /** Consecutive checks without progress. */
   checks: number;
 }
 
 const connOf = (socket: ChatSocket): EngineConn => socket.conn as unknown as EngineConn;
 
-/** What the peers of one Socket.IO server share: its broadcasts, the timers, and what is known of slow consumers. */
+/** The state that all peers of one Socket.IO server share: broadcasts, timers, and slow consumers. */
 export class SocketIoTransport implements Transport {
   readonly #io: ChatSocketServer;
   readonly #limits: BufferLimits;
   readonly #unreadTracker: UnreadTracker;
   readonly #timer: NodeJS.Timeout;
   readonly #maxStalledChecks: number;
-  /** Who had not read all when they were last looked after, and how far they had read. */
+  /** Clients with unread bytes at the last check, and their progress. */
   #slowConsumers = new Map<EngineConn, SlowConsumer>();
-  /** Those that are to end once they have read what they were sent, and until when they may take. */
+  /** Connections that close once they have read everything, and their deadlines. */
   readonly #disconnecting = new Map<EngineConn, number>();
   readonly #drainWaits = new Set<DrainWait>();
   #drainTimer: NodeJS.Timeout | undefined;
@@ -56,7 +56,7 @@ export class SocketIoTransport implements Transport {
     this.#limits = limits;
     this.#unreadTracker = new UnreadTracker(io.engine);
     const intervalMs = Math.min(CHECK_INTERVAL_MS, limits.stallTimeoutMs / 4);
-    // Not by the clock: while the server stands still, nobody can read what it does not write.
+    // Counts checks, not time: while the server is blocked, clients cannot read.
     this.#maxStalledChecks = limits.stallTimeoutMs / intervalMs;
     this.#timer = setInterval(() => this.#checkAllConnections(), intervalMs);
   }
@@ -65,10 +65,7 @@ export class SocketIoTransport implements Transport {
     return this.#io.to(channel);
   }
 
-  /**
-   * Ends the connection of a client for whom more would have to be kept: memory is for those who read. It may come back and
-   * read on from where it was.
-   */
+  /** Disconnects a client that exceeds the hard limit. It may reconnect and resume from where it was. */
   enforceBufferLimit(socket: ChatSocket): void {
     const conn = connOf(socket);
     if (isOverHardLimit(conn, this.unreadBytes(socket))) conn.close(true);
@@ -103,7 +100,7 @@ export class SocketIoTransport implements Transport {
     this.#drainWaits.clear();
   }
 
-  /** Bytes that the system has not taken yet of what was sent to the client. */
+  /** Bytes sent to the client that the operating system has not accepted yet. */
   unreadBytes(socket: ChatSocket): number {
     return (this.#io.of('/').adapter as CoalescingAdapter).bufferedBytesOf(socket.id) + this.#unreadTracker.unreadPollBytes(connOf(socket));
   }
@@ -112,7 +109,7 @@ export class SocketIoTransport implements Transport {
     return connOf(socket).readyState !== 'open' || this.unreadBytes(socket) <= bytes;
   }
 
-  /** One timer for all that are waited for. */
+  /** One timer for all waits. */
   #scheduleDrainCheck(): void {
     this.#drainTimer ??= setTimeout(() => this.#checkDrainWaits(), DRAIN_POLL_MS + this.#drainWaits.size / DRAIN_WAITS_PER_MS);
   }
@@ -127,7 +124,7 @@ export class SocketIoTransport implements Transport {
     if (this.#drainWaits.size > 0) this.#scheduleDrainCheck();
   }
 
-  /** Those, too, who ask nothing, and are only told what happens in their rooms. */
+  /** Checks all connections, including those that send no requests and only receive broadcasts. */
   #checkAllConnections(): void {
     const slowConsumers = new Map<EngineConn, SlowConsumer>();
     for (const socket of this.#io.sockets.sockets.values()) {

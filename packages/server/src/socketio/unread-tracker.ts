@@ -7,32 +7,32 @@
 import type { ServerResponse } from 'node:http';
 import type { Server } from 'socket.io';
 
-/** Node's own sockets see by these whether a write makes progress. */
+/** Private fields by which Node's sockets detect whether a write makes progress. */
 interface TcpHandle {
-  /** Bytes that were given to the system's queue, and those of them that it has not taken. */
+  /** Bytes that were written, and those that the system has not accepted yet. */
   readonly bytesWritten?: number;
   readonly writeQueueSize?: number;
 }
 
-/** A connection of Engine.IO. */
+/** The fields of an Engine.IO connection that are used here. */
 export interface EngineConn {
   readonly readyState: string;
   readonly writeBuffer: readonly { data?: string | Buffer }[];
   readonly transport: {
     readonly name: string;
-    /** While a poll waits for its answer. */
+    /** Set while a polling request waits for its response. */
     readonly res?: ServerResponse | null;
-    /** Of a WebSocket. */
+    /** Set if the transport is a WebSocket. */
     readonly socket?: { readonly _socket?: { readonly _handle?: TcpHandle | null } };
   };
   close(discard?: boolean): void;
 }
 
-/** The answer to the last poll of a connection. To Engine.IO it is gone once it was written, whether anybody reads it or not. */
+/** The response to the last poll of a connection. Engine.IO forgets it once it is written, whether the client reads it or not. */
 interface PollResponse {
   response: ServerResponse;
   bytes: number;
-  /** How many came before it. */
+  /** How many responses came before it. */
   precedingCount: number;
 }
 
@@ -46,23 +46,23 @@ export class UnreadTracker {
     });
   }
 
-  /** Bytes of an answer to a poll that the system has not taken. */
+  /** Bytes of a poll response that the system has not accepted. */
   unreadPollBytes(conn: EngineConn): number {
     const answer = this.#lastResponses.get(conn);
     return !answer || answer.response.writableFinished || answer.response.destroyed ? 0 : answer.bytes;
   }
 
-  /** Changes whenever the system took something of what waits for the client: it takes as much as the client reads. */
+  /** Changes whenever the system accepts more bytes for the client, which it does as the client reads. */
   readProgressOf(conn: EngineConn): number {
     const answer = this.#lastResponses.get(conn);
     if (conn.transport.name !== 'polling' || !answer) return bytesTakenFrom(conn.transport.socket?._socket?._handle);
     return answer.precedingCount + bytesTakenFrom((answer.response.socket as { _handle?: TcpHandle | null } | null)?._handle);
   }
 
-  /** A client polls again when it has read the answer before: one that does not read them must not have many. */
+  /** A well-behaved client polls again when it has read the previous response: one that does not read must not collect many. */
   #trackPollResponse(conn: EngineConn, response: ServerResponse, packets: EngineConn['writeBuffer']): void {
     const before = this.#lastResponses.get(conn);
-    // Not now: Engine.IO is about to write this one.
+    // Deferred: Engine.IO is about to write this response.
     if (this.unreadPollBytes(conn) > 0) process.nextTick(() => conn.close(true));
     const bytes = packets.reduce((sum, { data }) => sum + (data?.length ?? 0), 0);
     this.#lastResponses.set(conn, { response, bytes, precedingCount: (before?.precedingCount ?? 0) + 1 });

@@ -3,21 +3,21 @@ import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { type RawData, type ServerOptions, type WebSocket, WebSocketServer } from 'ws';
 
-/** Of one connection, so many bytes are read in a turn of the event loop, and what came in the same chunk as the last of them. */
+/** Bytes that are read from one connection in a turn of the event loop; the chunk with the last of them is completed. */
 const MAX_BYTES_PER_TURN = 32 * 1024;
-/** Of those that send more than that, so many are read on in one turn. */
+/** Number of paused connections that continue in one turn. */
 const RESUMED_PER_TURN = 4;
 
 /**
- * The WebSocket server that Engine.IO uses, with limits for chat: Engine.IO passes the size of a message on, but a
- * message can also be cut into endless fragments or come a byte at a time, every ping is answered by a pong that
- * somebody has to read, and who does not answer a goodbye must not hold its connection, and what waits there, for long.
- * Connections take turns: a client that sends megabytes is else read until its socket is empty, while all others wait.
+ * The WebSocket server of Engine.IO with limits for chat. Engine.IO limits the size of a message; but a message can also have
+ * endless fragments or arrive byte by byte, every ping causes a pong that the client may not read, and a client that does not
+ * answer a close frame must not keep its connection for long. Connections take turns: otherwise a client that sends megabytes
+ * would be read until its socket is empty, while all others wait.
  */
 export class ChatWebSocketServer extends WebSocketServer {
-  /** Connections that have more to say, in the order in which they are read on. */
+  /** Paused connections with more to read, in the order in which they continue. */
   #paused: ThrottledWebSocket[] = [];
-  /** One listener for all: a closure for each connection costs more than a number on it. */
+  /** A shared listener: a closure for each connection costs more than a number on it. */
   readonly #countMessage: (this: ThrottledWebSocket, message: RawData) => void;
 
   constructor(options: ServerOptions) {
@@ -54,6 +54,6 @@ export class ChatWebSocketServer extends WebSocketServer {
 }
 
 interface ThrottledWebSocket extends WebSocket {
-  /** Bytes that were read since it last waited for its turn. */
+  /** Bytes that were read since it last waited. */
   bytesReadInTurn?: number;
 }

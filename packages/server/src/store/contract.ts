@@ -358,21 +358,21 @@ export interface Store {
 
   /**
    * Advances a key's mark to a seq. It never decreases, and is removed with its key. Returns the resulting mark, or null without
-   * such a key. A mark is not an entry: nobody is notified.
+   * such a key. A mark is not an entry: no listener is notified.
    */
   advanceMark(room: string, key: string, seq: number): Promise<number | null>;
 
   /**
    * Gives the log of a room a new epoch (`nextEpoch` of the given one), because it was found to be forked; does nothing if the
    * room has another epoch already. Returns the present epoch, or null without a room. Tickets keep the epoch with which they
-   * were set. Nobody is notified; readers of the log detect it.
+   * were set. No listener is notified; readers of the log detect it.
    */
   startNewEpoch(room: string, epoch: string): Promise<string | null>;
 
   /**
    * Removes the entries below a seq, and the keys below each of them (`entry/7/a`). They cannot be read any more, and once the
    * engine is idle nothing of them remains on disk, except the id that the next entry has as `prev`. All other keys stay, and so
-   * do `head` and `lastBroadcastId`. Nobody is notified. Does nothing if the room has another epoch. Large trims may run in
+   * do `head` and `lastBroadcastId`. No listener is notified. Does nothing if the room has another epoch. Large trims may run in
    * portions, oldest entries first, interleaved with other operations; after an error, some entries may be removed.
    */
   trim(room: string, to: { epoch: string; below: number }): Promise<void>;
@@ -417,7 +417,7 @@ export interface Store {
   /**
    * Imports an exported chunk unchanged: epoch, seqs and HLC values too; later HLC values are larger. Chunks are imported in
    * order, into a store that does not have the room or only chunks of the same export; importing a chunk twice is harmless.
-   * Idempotency keys are stored for at least another 24 hours. Nobody is notified, and nobody may write to the room until all
+   * Idempotency keys are stored for at least another 24 hours. No listener is notified, and no client may write to the room until all
    * chunks are imported.
    */
   importChunk(chunk: RoomChunk): Promise<void>;

@@ -68,7 +68,7 @@ export async function planMigration({ source, target }: StorePair): Promise<Migr
 
 /**
  * Copies every room of the source into the target. Rooms that exist there, complete and equal, are skipped, so that an
- * interrupted migration can be run again. Nobody may write to either store meanwhile, and the plan must have no conflicts: then a
+ * interrupted migration can be run again. No server may use either store meanwhile, and the plan must have no conflicts: then a
  * room that differs is an incomplete copy, and is copied again.
  */
 export async function migrateRooms(stores: StorePair, onProgress: (progress: MigrationProgress) => void): Promise<MigrationProgress> {

@@ -101,9 +101,9 @@ export const en = {
   chooserNew: (id: string): string => `new room: ${id}`,
   members: (count: number): string => (count === 1 ? '1 member' : `${count} members`),
   nameTaken: (room: string, name: string): string =>
-    `In ${room} the name ${name} is taken by somebody else. Type another one and press Enter; Esc: not now.`,
+    `In ${room} the name ${name} is taken by another member. Type another one and press Enter; Esc: not now.`,
   nameConfusable: (room: string, name: string): string =>
-    `In ${room} the name ${name} looks like that of somebody else. Type another one and press Enter; Esc: not now.`,
+    `In ${room} the name ${name} looks like that of a member. Type another one and press Enter; Esc: not now.`,
   namePrompt: 'name',
   roomPrompt: 'room',
   ending: (reason: string, by: string | undefined): string =>
@@ -120,7 +120,7 @@ export const en = {
   panelHint: 'Esc closes',
   panelScrolls: (first: number, last: number, all: number): string => `${first}–${last} of ${all} · ↑ ↓ scroll · Esc closes`,
 
-  quitAgain: 'Press Ctrl+C again to quit. You stay a member; what you typed is kept.',
+  quitAgain: 'Press Ctrl+C again to quit. You stay a member; what you typed is saved.',
   historyReset: 'Too many chats were missed, or the server lost some: these are the newest chats.',
   unknownCommand: (name: string, nearest: string | undefined): string =>
     `There is no /${name}.${nearest === undefined ? '' : ` Did you mean /${nearest}?`} Begin with // to send a slash.`,
@@ -163,20 +163,20 @@ export const en = {
   allRead: 'All rooms are marked as read.',
   memberList: (count: number, names: string, hasMore: boolean): string => `${count} here: ${names}${hasMore ? ', and more' : ''}`,
   historyFailed: 'These chats cannot be read now.',
-  storageFailed: (why: string): string => `What you type is kept in memory only: ${why}`,
+  storageFailed: (why: string): string => `What you type is stored in memory only: ${why}`,
 
   lineModeNeedsRoom: 'Say which room: engawa chat ROOM',
 
   // Line mode.
   noConnection: 'no connection.',
-  retryingConnection: (server: string, why: string): string => `${server}: ${why} Trying again; what you type is kept.`,
+  retryingConnection: (server: string, why: string): string => `${server}: ${why} Trying again; what you type is saved.`,
   heading: (room: string, topic: string, members: number): string =>
     `${room}${topic && `: ${topic}`} — ${members} here; /help lists what you can type`,
   historyResetLine: 'too many chats were missed, or the server lost some; these are the newest:',
   editedTo: (name: string, text: string): string => `${name} edited: ${text}`,
   chatDeleted: (name: string): string => `${name} deleted a chat`,
   reacted: (name: string, reaction: string): string => `${name} reacted ${reaction}`,
-  changedRoom: (name: string): string => `${name} changed how long chats are kept`,
+  changedRoom: (name: string): string => `${name} changed the retention of the room`,
   confirmDeletionLine: (text: string): string => `delete “${text}”? Type /delete again to delete it.`,
   /** Without a text, `name` is the placeholder for an unknown chat. */
   replyLine: (name: string, text: string | undefined): string => `(to ${name}${text === undefined ? '' : `, “${text}”`})`,

@@ -20,7 +20,7 @@ export interface Profile {
   /** Where each setting comes from, for messages. */
   sources: { server: string; username: string };
   /**
-   * Session, positions and unsent chats, in a private folder. If the folder cannot be written, they are kept in memory and
+   * Session, positions and unsent chats, in a private folder. If the folder cannot be written, they are stored in memory only and
    * `problem` says why. If several processes are in one room, the first one stores the state of the room; the others share the
    * session and keep the rest in memory.
    */
@@ -121,12 +121,12 @@ const nonEmpty = (text: string | undefined): string | undefined => (text === '' 
 type ProfileState = Pick<Profile, 'storage' | 'session' | 'problem' | 'rooms' | 'isOnlyProcess' | 'cursorPath'>;
 
 function openState(folder: string | undefined, server: string): ProfileState {
-  if (folder === undefined) return memoryState('nothing is kept, as there is no home folder');
+  if (folder === undefined) return memoryState('nothing is stored, because there is no home folder');
   try {
     return fileState(folder, server);
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
-    return memoryState(`nothing is kept in ${folder} (${code ?? message})`);
+    return memoryState(`nothing is stored in ${folder} (${code ?? message})`);
   }
 }
 

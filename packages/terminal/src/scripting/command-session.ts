@@ -64,7 +64,7 @@ export class CommandSession {
     this.#connectTimeoutMs = timeoutText === undefined ? connectTimeoutMs : parseDuration(timeoutText, '--connect-timeout');
     this.#aborted.catch(() => undefined);
     this.output.broken.catch((failure: CliError) => this.#abort(failure));
-    // The reader of standard error is gone: nobody can be warned.
+    // The reader of standard error has ended: a warning has no reader.
     stderr.on('error', () => undefined);
     for (const notice of this.profile.notices) this.info(notice);
     for (const signal of SIGNALS) process.on(signal, this.#stop);
@@ -150,7 +150,7 @@ export class CommandSession {
       this.#room = room;
       room.on('ended', ({ reason, by, error }) => {
         if (reason === 'left' || reason === 'closed') return;
-        const why = error?.message ?? (reason === 'removed' ? `${by ?? 'somebody'} removed you` : 'the room was deleted');
+        const why = error?.message ?? (reason === 'removed' ? `${by ?? 'the owner'} removed you` : 'the room was deleted');
         this.fail(new CliError(`${roomId}: ${why}`));
       });
       return room;

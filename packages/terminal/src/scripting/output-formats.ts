@@ -64,7 +64,7 @@ function describeEntry(entry: MissedEntry): string | undefined {
     case 'remove:reaction':
       return `${who} took back a reaction to ${entry.chatSeq}: ${sanitizeLine(entry.reaction)}`;
     case 'update:room':
-      return entry.topic === undefined ? `${who} changed how long chats are kept` : `${who} set the topic: ${sanitizeLine(entry.topic)}`;
+      return entry.topic === undefined ? `${who} changed the retention of the room` : `${who} set the topic: ${sanitizeLine(entry.topic)}`;
     default:
       return undefined;
   }

@@ -12,7 +12,7 @@ export function findClosest(input: string, known: readonly string[]): { name: st
   return ranked.reduce((best, each) => (each.distance < best.distance ? each : best), { name: '', distance: Number.POSITIVE_INFINITY });
 }
 
-/** Counts insertions, deletions, substitutions and swaps of neighbours (Damerau-Levenshtein). */
+/** Counts insertions, deletions, substitutions and swaps of adjacent characters (Damerau-Levenshtein). */
 function editDistance(one: string, other: string): number {
   let before: number[] = [];
   let row = Array.from({ length: other.length + 1 }, (_, at) => at);

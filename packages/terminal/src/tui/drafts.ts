@@ -34,7 +34,7 @@ export class Drafts {
       this.#store.write(tab.id, draft);
     } else {
       this.#saved.delete(tab.id);
-      // Remove it at once: sent text must not come back as a draft.
+      // Remove it at once: sent text must not reappear as a draft.
       this.#store.remove(tab.id);
     }
   }

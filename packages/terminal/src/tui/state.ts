@@ -28,7 +28,7 @@ export type Panel =
   | {
       kind: 'rooms';
       scroll: number;
-      rooms?: readonly ListedRoom[] /** The first one, when nobody chose. */;
+      rooms?: readonly ListedRoom[] /** By default the first one. */;
       chosen?: { roomId: string; isNew: boolean } | undefined;
     };
 

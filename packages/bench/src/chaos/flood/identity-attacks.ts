@@ -78,7 +78,7 @@ export const identityAttacks: readonly Attack[] = [
   },
   {
     name: 'removals-in-a-race',
-    what: 'A member sends while the owner removes them, and comes back again and again.',
+    what: 'A member sends while the owner removes them, and rejoins again and again.',
     groups: [48],
     run: (context) =>
       context.repeat(10, async (loop) => {

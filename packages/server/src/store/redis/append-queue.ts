@@ -209,7 +209,7 @@ export class AppendQueue {
       resolve({ outcome: 'appended', epoch: notice.epoch, entries: notice.entries.map(({ seq, id, at }) => ({ seq, id, at })) });
     }
     if (acks) {
-      // If an earlier attempt appended the entries, nobody was notified: an empty notice makes listeners read the log.
+      // If an earlier attempt appended the entries, no listener was notified: an empty notice makes listeners read the log.
       const message = JSON.stringify([publisher, notices.map(encodeNotice)] satisfies ChannelMessage);
       writeRedis.sendAndForget(keys.partition, [publish, keys.channel, message]);
       if (notices.length < batch.length) this.#options.onGap(room);
