@@ -52,7 +52,7 @@ const healthy: FloodResult = {
 };
 
 test.each<[string, Partial<FloodResult>, string[]]>([
-  ['a server that lives, slow or not', { bystanders: { ...healthy.bystanders, receiveP99: 20_000 } }, []],
+  ['a server that is alive, slow or not', { bystanders: { ...healthy.bystanders, receiveP99: 20_000 } }, []],
   ['a server that is gone', { server: 'exited', memoryBackAfter: Infinity }, ['the server has exited']],
   ['a server that hangs', { server: 'silent' }, ['the server does not answer']],
   ['memory that is not released', { memoryBackAfter: Infinity }, ['memory or sockets are not given back']],

@@ -25,7 +25,7 @@ class ArrayRoom {
   #seq = 1;
   lag = 0;
   waiting: (() => void)[] = [];
-  tell: (entry: MissedEntry) => void = () => undefined;
+  addChat: (entry: MissedEntry) => void = () => undefined;
   #shown: TimelineChat[] | undefined;
 
   get position() {
@@ -46,7 +46,7 @@ class ArrayRoom {
   say(): void {
     const seq = this.#next();
     this.#put([...this.#chats, { seq, id: `${seq}`, at: seq, username: 'aya', message: `chat ${seq}` }]);
-    this.#told({ kind: 'create:chat', seq });
+    this.#received({ kind: 'create:chat', seq });
   }
 
   edit(place: number): void {
@@ -55,7 +55,7 @@ class ArrayRoom {
     const seq = this.#next();
     const edited = { ...chat, message: `edited by ${seq}`, edited: seq };
     this.#put(this.#chats.map((each) => (each.seq === chat.seq ? edited : each)));
-    this.#told({ kind: 'update:chat', seq, chatSeq: chat.seq });
+    this.#received({ kind: 'update:chat', seq, chatSeq: chat.seq });
   }
 
   /** A page, answered when the test allows it, and outdated by `lag`. */
@@ -75,8 +75,8 @@ class ArrayRoom {
     this.#past = [...this.#past.slice(-3), { seq: this.#seq, chats }];
   }
 
-  #told(entry: object): void {
-    this.tell(entry as MissedEntry);
+  #received(entry: object): void {
+    this.addChat(entry as MissedEntry);
   }
 }
 
@@ -121,7 +121,7 @@ test('any mix of new, changed, loaded and late chats shows a gapless, current ra
       const room = new ArrayRoom();
       for (let each = 0; each < before; each += 1) room.say();
       const window = new HistoryWindow(room, () => undefined, WINDOW_LIMITS);
-      room.tell = (entry) => window.onEntry(entry);
+      room.addChat = (entry) => window.onEntry(entry);
       for (const step of all) {
         take(step, room, window);
         await Promise.resolve();
@@ -173,7 +173,7 @@ test('a window that is closed during an update sends no further request', async 
   const room = new ArrayRoom();
   for (let each = 0; each < 30; each += 1) room.say();
   const window = new HistoryWindow(room, () => undefined, WINDOW_LIMITS);
-  room.tell = (entry) => window.onEntry(entry);
+  room.addChat = (entry) => window.onEntry(entry);
   void window.loadOldest();
   await settled(room);
   room.edit(0);

@@ -12,7 +12,7 @@ vi.setConfig({ testTimeout: 60_000 });
 
 const ROOM = 'veranda';
 /** The delay between attempts to connect can be ten seconds. */
-const PATIENCE_MS = 20_000;
+const TIMEOUT_MS = 20_000;
 
 /** Console messages of the browser about a failed network. */
 const OF_THE_NETWORK =
@@ -43,15 +43,15 @@ function errorsOf(page: Page): string[] {
 }
 
 async function heads(page: Page, wanted: string): Promise<void> {
-  await until(async () => (await page.locator('h1').textContent()) === wanted, `the page says ${wanted}`, PATIENCE_MS);
+  await until(async () => (await page.locator('h1').textContent()) === wanted, `the page says ${wanted}`, TIMEOUT_MS);
 }
 
 const chats = (page: Page): Promise<string[]> => page.locator('ol li').allTextContents();
-const told = (page: Page): Promise<string[]> => page.locator('ul li').allTextContents();
+const received = (page: Page): Promise<string[]> => page.locator('ul li').allTextContents();
 
 async function shows(page: Page, wanted: string[]): Promise<void> {
   const text = wanted.join('\n');
-  await until(async () => (await chats(page)).join('\n') === text, `the page shows ${text}`, PATIENCE_MS);
+  await until(async () => (await chats(page)).join('\n') === text, `the page shows ${text}`, TIMEOUT_MS);
 }
 
 async function type(page: Page, text: string): Promise<void> {
@@ -66,7 +66,7 @@ async function putBehindAnother(page: Page): Promise<void> {
 
 const say = (ben: Socket, message: string) => requestOk(ben, 'create:chat', { roomId: ROOM, username: 'ben', message });
 
-async function kept(ben: Socket): Promise<string[]> {
+async function stored(ben: Socket): Promise<string[]> {
   const { chats: all } = await requestOk(ben, 'list:chats', { roomId: ROOM });
   return all.map(({ username, message }) => `${username}: ${message}`);
 }
@@ -93,8 +93,8 @@ test('a page that is reloaded while disconnected rejoins under its name, receive
   const news = ['ben: missed one', 'ben: missed two', 'aya: typed one', 'aya: typed two'];
   await shows(page, sent(['ben: seen', ...news]));
   await heads(page, 'aya is live');
-  expect(await told(page)).toEqual(news);
-  expect(await kept(ben)).toEqual(['ben: seen', ...news]);
+  expect(await received(page)).toEqual(news);
+  expect(await stored(ben)).toEqual(['ben: seen', ...news]);
   expect(comings).toEqual([[], []]);
   expect(errors).toEqual([]);
 });
@@ -116,7 +116,7 @@ test('a page that is disconnected for a while shows its chats as sending, then a
     expect([...new Set(lines)]).toEqual([...sending([text]), ...sent([text])]);
     expect(lines).toEqual(lines.toSorted());
   }
-  expect(await kept(ben)).toEqual(texts);
+  expect(await stored(ben)).toEqual(texts);
   expect(errors).toEqual([]);
 });
 
@@ -133,7 +133,7 @@ test('a background tab resumes at once when it is shown, and replaces a dead con
   proxy.stall(false);
   await shows(page, sent(['ben: missed']));
   await heads(page, 'aya is live');
-  expect(await told(page)).toEqual(['ben: missed']);
+  expect(await received(page)).toEqual(['ben: missed']);
   expect(errors).toEqual([]);
 });
 
@@ -148,7 +148,7 @@ test('a frozen tab shows the missed entries as soon as it runs again', async () 
   const missed = ['ben: missed one', 'ben: missed two'];
   await shows(page, sent(missed));
   await heads(page, 'aya is live');
-  expect(await told(page)).toEqual(missed);
+  expect(await received(page)).toEqual(missed);
   expect(errors).toEqual([]);
 });
 
@@ -187,7 +187,7 @@ test.each([
     await new Promise((resolve) => setTimeout(resolve, away));
     await say(ben, 'missed');
     await page.evaluate('void setTimeout(() => history.back())');
-    await until(() => chats.length === 2, 'she is live again', PATIENCE_MS);
+    await until(() => chats.length === 2, 'she is live again', TIMEOUT_MS);
     const back = JSON.parse(String(chats.at(-1)?.message)) as { persisted: boolean; took: number; chats: string[] };
     console.log(`gone after ${Math.round(seen)} ms, live again in ${back.took} ms`);
     expect(back).toMatchObject({ persisted: true, chats: sent(['ben: missed']) });

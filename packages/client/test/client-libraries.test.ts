@@ -96,11 +96,14 @@ const JAVASCRIPT = libraries.flatMap((library) => TRANSPORTS.map((transports) =>
 
 async function join(socket: AnySocket): Promise<unknown[][]> {
   onTestFinished(() => void socket.disconnect());
-  const heard: unknown[][] = [];
-  socket.on('create:chat:success', ({ message }: { message: string }, ...more: unknown[]) => heard.push([message, ...more]));
+  const received: unknown[][] = [];
+  socket.on('create:chat:success', ({ message }: { message: string }, ...more: unknown[]) => received.push([message, ...more]));
   await withTimeout(new Promise<void>((resolve) => socket.once('connect', resolve)), 'a connection');
-  await withTimeout(new Promise<void>((resolve) => socket.emit('add:member', { roomId, username: 'ben' }, () => resolve())), 'a seat');
-  return heard;
+  await withTimeout(
+    new Promise<void>((resolve) => socket.emit('add:member', { roomId, username: 'ben' }, () => resolve())),
+    'the answer to the join',
+  );
+  return received;
 }
 
 async function comeBack(socket: AnySocket): Promise<void> {
@@ -120,27 +123,27 @@ test.each(JAVASCRIPT)(
   async ({ open, recovers, transports }) => {
     const { url, say } = await startRoom();
     const socket = open(url, { forceNew: true, reconnection: false, transports });
-    const heard = await join(socket);
+    const received = await join(socket);
     await say('one');
-    await until(() => heard.length === 1, 'it received one');
+    await until(() => received.length === 1, 'it received one');
     await drop(socket);
     await say('missed');
     await comeBack(socket);
     expect(socket.recovered ?? false).toBe(recovers);
     if (!recovers) return;
     await say('two');
-    await until(() => heard.length === 3, 'it received everything');
-    expect(heard.map(([message]) => message)).toEqual(['one', 'missed', 'two']);
+    await until(() => received.length === 3, 'it received everything');
+    expect(received.map(([message]) => message)).toEqual(['one', 'missed', 'two']);
   },
 );
 
 test('a client that turns recovery off receives no offset, and is not recovered', async () => {
   const { url, say } = await startRoom();
   const socket: AnySocket = io48(url, { forceNew: true, reconnection: false, transports: ['websocket'], auth: { recovery: false } });
-  const heard = await join(socket);
+  const received = await join(socket);
   await say('one');
-  await until(() => heard.length === 1, 'it received one');
-  expect(heard).toEqual([['one']]);
+  await until(() => received.length === 1, 'it received one');
+  expect(received).toEqual([['one']]);
   await drop(socket);
   await comeBack(socket);
   expect(socket.recovered).toBe(false);
@@ -163,18 +166,18 @@ test.each([[['polling', 'websocket']], [['websocket']]])('Chromium over %j recov
   const page = await context.newPage();
   await page.addScriptTag({ path: SCRIPT });
   await page.evaluate(PAGE.replace('SERVER', JSON.stringify(url)).replace('TRANSPORTS', JSON.stringify(transports)));
-  const heard = () => page.evaluate<string[]>('heard');
+  const received = () => page.evaluate<string[]>('heard');
   await until(async () => {
     await say('again');
-    return (await heard()).length > 0;
-  }, 'it hears');
-  const before = await heard();
+    return (await received()).length > 0;
+  }, 'it receives a chat');
+  const before = await received();
   await page.evaluate('socket.io.engine.close()');
   await say('missed');
   await until(() => page.evaluate<boolean>('recovered.length === 2'), 'it is back', 20_000);
   await say('new');
-  await until(async () => (await heard()).at(-1) === 'new', 'it received the new one');
+  await until(async () => (await received()).at(-1) === 'new', 'it received the new one');
   expect(await page.evaluate<boolean[]>('recovered')).toEqual([false, true]);
-  expect((await heard()).slice(-2)).toEqual(['missed', 'new']);
-  expect((await heard()).length).toBeGreaterThanOrEqual(before.length + 2);
+  expect((await received()).slice(-2)).toEqual(['missed', 'new']);
+  expect((await received()).length).toBeGreaterThanOrEqual(before.length + 2);
 });

@@ -10,9 +10,9 @@ beforeEach(useFakeTime);
 const KEY = `engawa:http://hall:room:${ROOM}`;
 
 /** A storage that takes a tenth of a second to write. */
-function slowMemory(): { kept: Record<string, string>; slow: ClientStorage } {
+function slowMemory(): { stored: Record<string, string>; slow: ClientStorage } {
   const storage = memoryStorage();
-  return { kept: storage.items, slow: slowStorage(storage, { read: 0, write: 100 }) };
+  return { stored: storage.items, slow: slowStorage(storage, { read: 0, write: 100 }) };
 }
 
 test('the state of a client is connecting, online, reconnecting and closed', async () => {
@@ -84,7 +84,7 @@ test('a closed room receives nothing more, stays joined, and resumes at its posi
   const client = newClient(hall, { storage: memoryStorage() });
   const { room, events } = await joinRoom(client);
   hall.drop();
-  const sent = room.send('kept for later');
+  const sent = room.send('sent later');
   room.close();
   expect([room.state, room.ending, client.rooms]).toEqual(['ended', { reason: 'closed' }, []]);
   expect(await sent.settled).toMatchObject({ ok: false, error: { code: 'closed' } });
@@ -98,12 +98,12 @@ test('a closed room receives nothing more, stays joined, and resumes at its posi
   await advanceTime(1_000);
   expect(await joining).not.toBe(room);
   await advanceTime(1_000);
-  expect(hall.requestsOf('create:chat')).toMatchObject([{ message: 'kept for later' }]);
+  expect(hall.requestsOf('create:chat')).toMatchObject([{ message: 'sent later' }]);
 });
 
 test('a slow storage is written in order, and before a chat is sent', async () => {
   const hall = new ScriptedServer();
-  const { kept: items, slow } = slowMemory();
+  const { stored: items, slow } = slowMemory();
   const joining = newClient(hall, { storage: slow }).join(ROOM, { username: 'aya' });
   await advanceTime(1_000);
   const room = await joining;
@@ -118,7 +118,7 @@ test('a slow storage is written in order, and before a chat is sent', async () =
 
 test('close() resolves when a slow storage has finished its writes', async () => {
   const hall = new ScriptedServer();
-  const { kept: items, slow } = slowMemory();
+  const { stored: items, slow } = slowMemory();
   const client = newClient(hall, { storage: slow });
   const joining = client.join(ROOM, { username: 'aya' });
   await advanceTime(1_000);

@@ -12,21 +12,21 @@ import { expect, onTestFinished, test } from 'vitest';
 import { openBrowser } from './helpers/browser.ts';
 import { startDemoPage } from './helpers/demo-page.ts';
 
-type Told = ClientEvents['error'];
+type Received = ClientEvents['error'];
 
 interface Opened {
   client: Client;
-  errors: Told[];
+  errors: Received[];
   /** Resolves with the first error. */
-  first: Promise<Told>;
+  first: Promise<Received>;
 }
 
 function open(url: string, options: ClientOptions = {}): Opened {
   const client = connect(url, options);
   onTestFinished(() => client.close());
-  const errors: Told[] = [];
+  const errors: Received[] = [];
   client.on('error', (error) => errors.push(error));
-  const first = until(() => errors.length > 0, 'an error is reported', 20_000).then(() => errors[0] as Told);
+  const first = until(() => errors.length > 0, 'an error is reported', 20_000).then(() => errors[0] as Received);
   return { client, errors, first };
 }
 
@@ -160,13 +160,13 @@ test('a page with a forbidden origin is reported, and does not retry', async () 
   const page = await context.newPage();
   await page.goto(`http://127.0.0.1:${site.port}/client.js`);
   // As a string, since compiled test code cannot import modules of the page.
-  const told = (await page.evaluate(`import('/client.js').then(async ({ connect }) => {
+  const received = (await page.evaluate(`import('/client.js').then(async ({ connect }) => {
     const client = connect(${JSON.stringify(proxy.url)});
     const error = await new Promise((resolve) => client.on('error', resolve));
     return { ...error, cause: undefined, state: client.state };
-  })`)) as Told & { state: string };
-  expect(told).toMatchObject({ code: 'origin_not_allowed', retryable: false, address: proxy.url, state: 'closed' });
-  expect(told.message).toBe(`${proxy.url}: Pages of this origin may not connect. Add this origin to ENGAWA_ALLOWED_ORIGINS.`);
+  })`)) as Received & { state: string };
+  expect(received).toMatchObject({ code: 'origin_not_allowed', retryable: false, address: proxy.url, state: 'closed' });
+  expect(received.message).toBe(`${proxy.url}: Pages of this origin may not connect. Add this origin to ENGAWA_ALLOWED_ORIGINS.`);
   await until(() => proxy.connections <= 1, 'what it opened is closed');
   await pause(PAUSE_MS);
   expect(proxy.connections).toBeLessThanOrEqual(1);

@@ -16,10 +16,10 @@ const NOTICE_MS = 10_000;
 test('an instance that is stopped while Redis does not answer, and killed ten seconds later, loses and duplicates nothing', {
   timeout: 120_000,
 }, async () => {
-  const { redis, proxy, crowd } = await scene();
+  const { redis, proxy, group } = await setUp();
   const first = await start(redis);
   proxy.retarget(first.port);
-  await talk(crowd);
+  await talk(group);
   const second = await start(redis);
   redis.freeze();
   await pause(200);
@@ -28,57 +28,57 @@ test('an instance that is stopped while Redis does not answer, and killed ten se
   await pause(NOTICE_MS);
   await first.server.kill();
   redis.thaw();
-  await talk(crowd);
-  await endsWell('killed after its notice', { redis, crowd, servers: [second.server] });
+  await talk(group);
+  await endsWell('killed after its notice', { redis, group, servers: [second.server] });
 });
 
 test('a proxy that closes every connection at a certain age, as a request time-out does, loses and duplicates nothing', {
   timeout: 120_000,
 }, async () => {
-  const { redis, proxy, crowd } = await scene();
+  const { redis, proxy, group } = await setUp();
   const { server, port } = await start(redis);
   proxy.cutAfter({ ageMs: 1_500 });
   proxy.retarget(port);
   // Some plain Socket.IO clients poll, with requests that are too short to be cut.
-  await until(() => crowd.sdk.every(({ arrivals }) => arrivals >= 4), 'all were cut three times and reconnected', 60_000);
+  await until(() => group.sdk.every(({ arrivals }) => arrivals >= 4), 'all were cut three times and reconnected', 60_000);
   proxy.cutAfter({});
-  await endsWell('cut at an age', { redis, crowd, servers: [server] });
+  await endsWell('cut at an age', { redis, group, servers: [server] });
 });
 
 test('of two instances behind a load balancer one is replaced and the other killed: nothing is lost or duplicated', {
   timeout: 120_000,
 }, async () => {
-  const { redis, proxy, crowd } = await scene({ isBalanced: true });
+  const { redis, proxy, group } = await setUp({ isBalanced: true });
   const [one, two] = [await start(redis), await start(redis)];
   proxy.retarget(one.port, two.port);
-  await talk(crowd);
+  await talk(group);
 
   const three = await start(redis);
   proxy.retarget(two.port, three.port);
   expect(await one.server.stop()).toBe(0);
-  await talk(crowd);
+  await talk(group);
 
   // A load balancer detects it only after a while: until then every second connection fails.
   await two.server.kill();
   await pause(1_000);
   const four = await start(redis);
   proxy.retarget(three.port, four.port);
-  await talk(crowd);
-  await endsWell('balanced', { redis, crowd, servers: [three.server, four.server] });
+  await talk(group);
+  await endsWell('balanced', { redis, group, servers: [three.server, four.server] });
 });
 
-interface Scene {
+interface Setup {
   redis: RedisServer;
   proxy: FaultyProxy;
-  crowd: RandomActorGroup;
+  group: RandomActorGroup;
 }
 
 /** A group that sends chats as soon as there is a server behind the proxy. */
-async function scene({ isBalanced = false } = {}): Promise<Scene> {
+async function setUp({ isBalanced = false } = {}): Promise<Setup> {
   const redis = await startRedis();
   onTestFinished(() => redis.close());
   const proxy = await startProxy({ port: 1 });
-  const crowd = new RandomActorGroup({
+  const group = new RandomActorGroup({
     url: proxy.url,
     roomIds: ['one', 'two', 'three'],
     sdk: 16,
@@ -87,8 +87,8 @@ async function scene({ isBalanced = false } = {}): Promise<Scene> {
     random: randomFrom(1),
     isBalanced,
   });
-  onTestFinished(() => crowd.close());
-  return { redis, proxy, crowd };
+  onTestFinished(() => group.close());
+  return { redis, proxy, group };
 }
 
 async function start({ url }: RedisServer): Promise<{ server: ServerProcess; port: number }> {
@@ -102,15 +102,15 @@ async function talk({ actors }: RandomActorGroup): Promise<void> {
   await pause(TALK_MS);
 }
 
-async function endsWell(what: string, { redis, crowd, servers }: Pick<Scene, 'redis' | 'crowd'> & { servers: ServerProcess[] }) {
-  expect(await crowd.waitUntilConsistent()).toEqual([]);
+async function endsWell(what: string, { redis, group, servers }: Pick<Setup, 'redis' | 'group'> & { servers: ServerProcess[] }) {
+  expect(await group.waitUntilConsistent()).toEqual([]);
   for (const server of servers) expect(await server.stop()).toBe(0);
-  const account = await crowd.report(redis.url);
-  const away = crowd.actors.flatMap((talker) => talker.downtimesMs).toSorted((some, other) => some - other);
+  const account = await group.report(redis.url);
+  const away = group.actors.flatMap((talker) => talker.downtimesMs).toSorted((some, other) => some - other);
   const [middle, most] = [away[Math.floor(away.length / 2)], away.at(-1)].map((time = 0) => Math.round(time));
   console.log(`${what}: away ${away.length} times, for ${middle} ms (median), ${most} ms at most`, account);
   expect(account.faults).toEqual([]);
-  expect(crowd.socketIo.map(({ reconnections: { strangers } }) => strangers)).toEqual(crowd.socketIo.map(() => 0));
+  expect(group.socketIo.map(({ reconnections: { unknownClients } }) => unknownClients)).toEqual(group.socketIo.map(() => 0));
 }
 
 const pause = (milliseconds: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, milliseconds));

@@ -32,11 +32,11 @@ test('under random faults every chat is stored once and in order, every entry is
       hall.resumePageSize = 3;
       const storage = memoryStorage();
       const said: string[] = [];
-      const told: number[] = [];
+      const received: number[] = [];
       client = newClient(hall, { storage });
       let { room } = await joinRoom(client);
       const first = room.position.seq;
-      const hear = () => room.on('entry', ({ seq }) => told.push(seq));
+      const hear = () => room.on('entry', ({ seq }) => received.push(seq));
       hear();
       for (const each of steps) await take(each);
       hall.open();
@@ -48,13 +48,13 @@ test('under random faults every chat is stored once and in order, every entry is
       const chats = hall.log?.chats('aya') ?? [];
       expect(chats.filter(({ username }) => username === 'aya').map(({ message }) => message)).toEqual(said);
       expect(room.timeline.chats).toEqual(chats.slice(-room.timeline.chats.length));
-      expect([...new Set(told)]).toEqual(hall.log?.broadcastAfter(first).map(({ seq }) => seq));
+      expect([...new Set(received)]).toEqual(hall.log?.broadcastAfter(first).map(({ seq }) => seq));
       void client.close();
 
       async function take({ do: what, ms, fault, event }: Step): Promise<void> {
         if (what === 'pass') await advanceTime(ms);
         if (what === 'send') room.send(said[said.push(`own ${said.length}`) - 1] ?? '');
-        if (what === 'tell') hall.addEntry({ kind: 'create:chat', by: 'ben', message: 'his' });
+        if (what === 'tell') hall.addEntry({ kind: 'create:chat', by: 'ben', message: 'by ben' });
         if (what === 'unheard') hall.log?.add({ kind: 'create:chat', by: 'ben', message: 'unheard' });
         if (what === 'edit' || what === 'react') change(what);
         if (what === 'drop') hall.drop();

@@ -21,7 +21,7 @@ test(`${kills} kills under full load, with slow readers: no client misses an ent
   const place = newStoreLocation();
   const [fast, slow] = await Promise.all([startProxy({ port: 1 }), startProxy({ port: 1 })]);
   const roomIds = ['one', 'two', 'three'];
-  const crowd = new RandomActorGroup({
+  const group = new RandomActorGroup({
     ...{ url: fast.url, alternateRoute: { url: slow.url, every: 4 }, roomIds, sdk: 24, socketIo: 12 },
     ...{ delays: DELAYS, pauseMs: [0, 50], random: randomFrom(seed) },
   });
@@ -30,23 +30,23 @@ test(`${kills} kills under full load, with slow readers: no client misses an ent
     for (let kill = 0; kill < kills; kill += 1) {
       const server = await start();
       slow.throttle(Infinity);
-      await until(() => crowd.actors.every(({ isLive }) => isLive), 'all are there', 60_000);
+      await until(() => group.actors.every(({ isLive }) => isLive), 'all are there', 60_000);
       slow.throttle(SLOW.bytesPerSecond);
       await new Promise((resolve) => setTimeout(resolve, TALK_MS));
-      backlogs.push(crowd.longestBacklog);
+      backlogs.push(group.longestBacklog);
       await server.kill();
       for (const proxy of [fast, slow]) proxy.refuse(true);
     }
     const server = await start();
     slow.throttle(Infinity);
-    expect(await crowd.waitUntilConsistent()).toEqual([]);
+    expect(await group.waitUntilConsistent()).toEqual([]);
     await server.kill();
-    const account = await crowd.report(place);
+    const account = await group.report(place);
     console.log(`full load: SEED=${seed}, ${kills} kills, entries that the slowest lacked: ${backlogs.join(', ')}`, account);
     expect(account.faults).toEqual([]);
-    expect(Math.max(...backlogs), 'who reads slowly is behind').toBeGreaterThan(100);
+    expect(Math.max(...backlogs), 'slow readers are behind').toBeGreaterThan(100);
   } finally {
-    crowd.close();
+    group.close();
   }
 
   async function start(): Promise<ServerProcess> {

@@ -91,7 +91,7 @@ test('entries that a dead subscription did not deliver are found after about as 
   const [subscribe, isDead] = [server.store.subscribe.bind(server.store), { yet: false }];
   Object.assign(server.store, {
     subscribe: (room: string, listener: Listener) =>
-      subscribe(room, { ...bound(listener), onAppend: (told) => !isDead.yet && listener.onAppend(told) }),
+      subscribe(room, { ...bound(listener), onAppend: (received) => !isDead.yet && listener.onAppend(received) }),
   });
   const aya = await enter('aya');
   for (const silent of [10_000, 30_000, 10 * MINUTE_MS]) {
@@ -99,19 +99,19 @@ test('entries that a dead subscription did not deliver are found after about as 
     aya.send('heard');
     await time.advance(silent);
     isDead.yet = true;
-    const { seq } = await settled(sayAsNobody(server.store), time);
+    const { seq } = await settled(appendAsServer(server.store), time);
     await time.advance(Math.min(silent, MINUTE_MS) + 6_000);
     expect(aya.position.seq).toBe(seq);
   }
 });
 
 const bound = (listener: Listener): Listener => ({
-  onAppend: (told) => listener.onAppend(told),
+  onAppend: (received) => listener.onAppend(received),
   onPublish: (signal) => listener.onPublish(signal),
   onGap: () => listener.onGap(),
 });
 
-async function sayAsNobody(store: Store): Promise<{ seq: number }> {
+async function appendAsServer(store: Store): Promise<{ seq: number }> {
   const { epoch } = await store.read('veranda', {});
   const draft = {
     id: String(Math.random()),

@@ -31,12 +31,12 @@ test('a member of many rooms receives every missed entry once and in order, and 
 
   const after = connect(url, { storage });
   onTestFinished(() => after.close());
-  const told = new Map(names.map((name) => [name, [] as string[]]));
+  const received = new Map(names.map((name) => [name, [] as string[]]));
   const resets: string[] = [];
   const rooms: Room[] = await Promise.all(
     names.map(async (name) => {
       const room = await after.join(name, { username: 'aya' });
-      room.on('chat', ({ message }) => void told.get(name)?.push(message?.split(' ', 1)[0] ?? ''));
+      room.on('chat', ({ message }) => void received.get(name)?.push(message?.split(' ', 1)[0] ?? ''));
       room.on('reset', () => void resets.push(name));
       return room;
     }),
@@ -44,7 +44,7 @@ test('a member of many rooms receives every missed entry once and in order, and 
   await until(() => rooms.every(({ state }) => state === 'live'), 'all rooms are live', 30_000);
   expect(resets).toEqual([]);
   const numbers = Array.from({ length: MISSED }, (_, number) => String(number));
-  for (const name of names) expect(told.get(name)).toEqual(numbers);
+  for (const name of names) expect(received.get(name)).toEqual(numbers);
 });
 
 test('a member of 200 rooms, all with a new log, finishes its resume on a network of a megabyte a second', {

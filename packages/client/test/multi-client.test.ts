@@ -14,8 +14,8 @@ test('present, returning and new members see which chat each reply is to, also a
     return client;
   };
   const room = await open().join('veranda', { username: 'aya', create: true });
-  const kept = memoryStorage();
-  const away = open(kept);
+  const stored = memoryStorage();
+  const away = open(stored);
   await away.join('veranda', { username: 'cho' });
   await away.close();
   const ben = await open().join('veranda', { username: 'ben' });
@@ -37,7 +37,7 @@ test('present, returning and new members see which chat each reply is to, also a
     ['good', first.ok ? first.seq : 0],
   ];
   const late = await open().join('veranda', { username: 'dan' });
-  const back = await open(kept).join('veranda', { username: 'cho' });
+  const back = await open(stored).join('veranda', { username: 'cho' });
   for (const each of [room, ben, late, back])
     await until(() => each.timeline.chats.length === 4 && each.timeline.chats[0]?.message === null, 'everything is delivered');
   for (const each of [room, ben, late, back]) expect(replies(each)).toEqual(expected);

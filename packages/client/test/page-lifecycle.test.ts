@@ -5,16 +5,16 @@ import { type FaultyProxy, startProxy } from '@engawa/testkit/proxies/faulty-pro
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { listableMemoryStorage, memoryStorage, slowStorage, unsentIn } from './helpers/clients.ts';
 
-const KINDS: [kind: string, make: (kept: Record<string, string>) => ClientStorage][] = [
+const KINDS: [kind: string, make: (stored: Record<string, string>) => ClientStorage][] = [
   ['that answers at once', memoryStorage],
-  ['whose reads take 5 ms and writes 50 ms', (kept) => slowStorage(memoryStorage(kept), { read: 5, write: 50 })],
+  ['whose reads take 5 ms and writes 50 ms', (stored) => slowStorage(memoryStorage(stored), { read: 5, write: 50 })],
   ['that lists its keys, as localStorage does', listableMemoryStorage],
   ['that lists its keys late, as AsyncStorage does', asyncStorage],
 ];
 
-function asyncStorage(kept: Record<string, string>): ClientStorage {
-  const getAllKeys = () => new Promise<string[]>((resolve) => setTimeout(() => resolve(Object.keys(kept)), 5));
-  return { ...slowStorage(memoryStorage(kept), { read: 5, write: 20 }), getAllKeys };
+function asyncStorage(stored: Record<string, string>): ClientStorage {
+  const getAllKeys = () => new Promise<string[]>((resolve) => setTimeout(() => resolve(Object.keys(stored)), 5));
+  return { ...slowStorage(memoryStorage(stored), { read: 5, write: 20 }), getAllKeys };
 }
 
 async function setUp(): Promise<{ url: string; proxy: FaultyProxy; open: (options?: ClientOptions) => Client }> {
@@ -118,9 +118,9 @@ test.each(KINDS)('two clients that start at the same time on one empty storage a
 
 test('clients that start at the same time with separate wrappers of one localStorage are one user', async () => {
   const { open } = await setUp();
-  const kept = {};
+  const stored = {};
   const rooms = await Promise.all(
-    [1, 2, 3].map(() => open({ storage: listableMemoryStorage(kept) }).join('veranda', { username: 'aya', create: true })),
+    [1, 2, 3].map(() => open({ storage: listableMemoryStorage(stored) }).join('veranda', { username: 'aya', create: true })),
   );
   expect(rooms.map(({ members }) => members)).toEqual([1, 1, 1]);
 });
@@ -137,8 +137,8 @@ test('pending chats of a member whose name was taken are kept, and sent under th
   await first.close();
   expect(await sent.settled).toMatchObject({ ok: false, error: { code: 'closed' } });
   proxy.refuse(false);
-  const stranger = await connectStock(url);
-  await until(async () => (await sendRequest(stranger, 'add:member', { roomId: 'veranda', username: 'aya' })).ok, 'the name is free');
+  const outsider = await connectStock(url);
+  await until(async () => (await sendRequest(outsider, 'add:member', { roomId: 'veranda', username: 'aya' })).ok, 'the name is free');
   const second = open({ storage: memoryStorage(items) });
   await expect(second.join('veranda', { username: 'aya' })).rejects.toMatchObject({ code: 'name_taken' });
   await second.close();
@@ -194,7 +194,7 @@ test('an edit, a deletion and reactions that are made offline are shown, outlive
 test('a change that is refused after a reload is reported as failed, and no longer shown', async () => {
   const { proxy, open } = await setUp();
   const ben = await open().join('veranda', { username: 'ben', create: true });
-  await ben.send('his').settled;
+  await ben.send('by ben').settled;
   const items = {};
   const first = open({ storage: memoryStorage(items) });
   const room = await first.join('veranda', { username: 'aya' });
@@ -210,7 +210,7 @@ test('a change that is refused after a reload is reported as failed, and no long
   again.on('failed', ({ event, error }) => failed.push([event, error?.code]));
   await until(() => failed.length > 0, 'it is reported');
   expect(failed).toEqual([['update:chat', 'not_allowed']]);
-  expect(again.timeline.chats).toMatchObject([{ message: 'his' }]);
+  expect(again.timeline.chats).toMatchObject([{ message: 'by ben' }]);
   expect(again.timeline.chats[0]).not.toHaveProperty('pending');
   await second.close();
   expect(unsentIn({ items })).toEqual([]);
@@ -233,8 +233,8 @@ test('a failed chat is still there after a reload, until it is discarded', async
 
 test('chats for a deleted room are not sent to a new one with its id, but fail, and the user decides', async () => {
   const { url, proxy, open } = await setUp();
-  const kept = {};
-  const first = open({ storage: memoryStorage(kept) });
+  const stored = {};
+  const first = open({ storage: memoryStorage(stored) });
   const owner = await connectStock(url);
   await requestOk(owner, 'create:room', { roomId: 'veranda', username: 'ben' });
   const room = await first.join('veranda', { username: 'aya' });
@@ -245,12 +245,12 @@ test('chats for a deleted room are not sent to a new one with its id, but fail, 
   void room.react(seq, '👍');
   await first.close();
   await requestOk(owner, 'delete:room', { roomId: 'veranda', username: 'ben' });
-  const stranger = await connectStock(url);
-  await requestOk(stranger, 'create:room', { roomId: 'veranda', username: 'mallory' });
-  await requestOk(stranger, 'create:chat', { roomId: 'veranda', username: 'mallory', message: 'hello' });
+  const outsider = await connectStock(url);
+  await requestOk(outsider, 'create:room', { roomId: 'veranda', username: 'mallory' });
+  await requestOk(outsider, 'create:chat', { roomId: 'veranda', username: 'mallory', message: 'hello' });
   proxy.refuse(false);
-  const heard = collectEvents(stranger, 'create:chat:success');
-  const again = await open({ storage: memoryStorage(kept) }).join('veranda', { username: 'aya' });
+  const received = collectEvents(outsider, 'create:chat:success');
+  const again = await open({ storage: memoryStorage(stored) }).join('veranda', { username: 'aya' });
   const failed: unknown[] = [];
   again.on('failed', ({ event, error }) => failed.push([event, error?.code]));
   await until(() => failed.length === 2, 'it is reported');
@@ -259,11 +259,11 @@ test('chats for a deleted room are not sent to a new one with its id, but fail, 
     ['add:reaction', 'room_replaced'],
   ]);
   expect(again.timeline.chats).toMatchObject([{ message: 'hello' }, { message: 'a secret', state: 'failed' }]);
-  expect(heard).toEqual([]);
+  expect(received).toEqual([]);
   const [, chat] = again.timeline.chats;
   if (chat?.state === 'failed') chat.outgoing.retry();
-  await until(() => heard.length > 0, 'the owner has decided');
-  expect(heard).toMatchObject([{ message: 'a secret', username: 'aya' }]);
+  await until(() => received.length > 0, 'the owner has decided');
+  expect(received).toMatchObject([{ message: 'a secret', username: 'aya' }]);
 });
 
 test('a client that was away while its room was replaced does not join the new one by itself', async () => {
@@ -274,9 +274,9 @@ test('a client that was away while its room was replaced does not join the new o
   await goOffline(proxy, room);
   const sent = room.send('a secret');
   await requestOk(owner, 'delete:room', { roomId: 'veranda', username: 'ben' });
-  const stranger = await connectStock(url);
-  await requestOk(stranger, 'create:room', { roomId: 'veranda', username: 'mallory' });
-  const comings = collectEvents(stranger, 'add:member:success');
+  const outsider = await connectStock(url);
+  await requestOk(outsider, 'create:room', { roomId: 'veranda', username: 'mallory' });
+  const comings = collectEvents(outsider, 'add:member:success');
   proxy.refuse(false);
   await until(() => room.state === 'ended', 'it has ended');
   expect(room.ending).toMatchObject({ reason: 'deleted' });

@@ -85,8 +85,8 @@ test.each([
     const [folder, copy] = [createTempFolder(), createTempFolder()];
     const first = await on(folder);
     const [proxy, direct] = [await startProxy(portOf(first.url)), await startProxy(portOf(first.url))];
-    const scene = new ConsistencyChecker();
-    const [aya, ben] = [await scene.addSdkActor('aya', direct.url), await scene.addSdkActor('ben', proxy.url)];
+    const setup = new ConsistencyChecker();
+    const [aya, ben] = [await setup.addSdkActor('aya', direct.url), await setup.addSdkActor('ben', proxy.url)];
     await aya.sendChats(5);
     await until(() => ben.texts.length === 5, 'the client received them');
     // An operator copies the files when they are complete.
@@ -114,7 +114,7 @@ test.each([
     benReturns();
     await until(() => ben.resets.length > 0 && ben.isLive, 'ben is notified');
     await aya.sendChats(1);
-    await scene.waitUntilConsistent();
+    await setup.waitUntilConsistent();
     expect([aya.resets, ben.resets]).toEqual([['reset'], ['reset']]);
     const chats = ben.room.timeline.chats.filter(({ username }) => username === 'ben').map(({ message }) => message);
     expect(chats).toEqual(Array.from({ length: 20 }, (__, number) => `ben ${number + 1}`));

@@ -22,7 +22,7 @@ test(`${rounds} rounds of kill -9 under clients that stay: none misses an entry 
   console.log(`resume: ${elapsed()}`, figures);
 
   expect(figures.faults).toEqual([]);
-  expect(figures.socketIo.strangers, 'plain clients that were not recovered although they had received something').toBe(0);
+  expect(figures.socketIo.unknownClients, 'plain clients that were not recovered although they had received something').toBe(0);
   expect(figures.socketIo.recovered, 'stock clients that were recovered').toBeGreaterThan(figures.socketIo.newcomers);
   expect(figures.repeated, 'commands were stored, their answers lost').toBeGreaterThan(0);
   // Plain Socket.IO clients that only poll need six round trips with a server that is up for a second.

@@ -16,12 +16,12 @@ const CASES = PROXIES.flatMap((proxy) => WAYS.map((way) => ({ proxy, ...way })))
 
 const portOf = (url: string): number => Number(new URL(url).port);
 
-interface Told {
+interface Received {
   client: Client;
   errors: ClientEvents['error'][];
 }
 
-function open(url: string, options: ClientOptions = {}): Told {
+function open(url: string, options: ClientOptions = {}): Received {
   const client = connect(url, options);
   onTestFinished(() => client.close());
   const errors: ClientEvents['error'][] = [];
@@ -40,13 +40,13 @@ async function talk(client: Client, username: string): Promise<void> {
 test.each(CASES)('clients chat through $proxy $name, by WebSocket and by polling', async ({ proxy, path, strips }) => {
   const { url } = await startServer({ path: strips ? '' : path });
   const address = await startReverseProxy(proxy, { server: portOf(url), prefix: path, strips });
-  const told = [
+  const received = [
     open(address, { transports: ['websocket'] }),
     open(`${address}/`, { transports: ['polling'] }),
     open(new URL(address).origin, { path: `${path}/socket.io/` }),
   ];
-  await Promise.all(told.map(({ client }, index) => talk(client, `aya ${index}`)));
-  expect(told.flatMap(({ errors }) => errors)).toEqual([]);
+  await Promise.all(received.map(({ client }, index) => talk(client, `aya ${index}`)));
+  expect(received.flatMap(({ errors }) => errors)).toEqual([]);
 });
 
 test('a client polls where WebSocket upgrades are refused, and reports why', async () => {

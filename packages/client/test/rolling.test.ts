@@ -24,8 +24,8 @@ test('a server that restarts under load causes no error, and no client misses an
   let server = await start();
   onTestFinished(async () => void (await server.stop()));
   const roomIds = ['one', 'two', 'three'];
-  const crowd = new RandomActorGroup({ url: proxy.url, roomIds, sdk: 30, socketIo: 12, delays: DELAYS, random: randomFrom(1) });
-  onTestFinished(() => crowd.close());
+  const group = new RandomActorGroup({ url: proxy.url, roomIds, sdk: 30, socketIo: 12, delays: DELAYS, random: randomFrom(1) });
+  onTestFinished(() => group.close());
   for (let restart = 0; restart < RESTARTS; restart += 1) {
     await talk();
     expect(await server.stop(), 'the exit code').toBe(0);
@@ -34,18 +34,18 @@ test('a server that restarts under load causes no error, and no client misses an
   }
   await talk();
 
-  expect(await crowd.waitUntilConsistent()).toEqual([]);
+  expect(await group.waitUntilConsistent()).toEqual([]);
   expect(await server.stop()).toBe(0);
-  const account = await crowd.report(place);
-  console.log(`rolling: ${RESTARTS} restarts, ${away('SDK', crowd.sdk)}, ${away('stock', crowd.socketIo)}`, account);
+  const account = await group.report(place);
+  console.log(`rolling: ${RESTARTS} restarts, ${away('SDK', group.sdk)}, ${away('stock', group.socketIo)}`, account);
   expect(account.faults).toEqual([]);
-  for (const { states } of crowd.sdk) {
+  for (const { states } of group.sdk) {
     expect(states.join(', ')).toMatch(ROLLED);
   }
   expect(
-    crowd.socketIo.map(({ reconnections }) => reconnections.newcomers + reconnections.strangers),
+    group.socketIo.map(({ reconnections }) => reconnections.newcomers + reconnections.unknownClients),
     'not recovered',
-  ).toEqual(crowd.socketIo.map(() => 0));
+  ).toEqual(group.socketIo.map(() => 0));
 
   async function start(): Promise<ServerProcess> {
     const next = new ServerProcess(place);
@@ -55,7 +55,7 @@ test('a server that restarts under load causes no error, and no client misses an
   }
 
   async function talk(): Promise<void> {
-    await until(() => crowd.actors.every(({ isLive }) => isLive), 'all are there', 60_000);
+    await until(() => group.actors.every(({ isLive }) => isLive), 'all are there', 60_000);
     await new Promise((resolve) => setTimeout(resolve, TALK_MS));
   }
 });

@@ -158,8 +158,8 @@ test('entries that are not broadcast leave no gap', async () => {
 test('the member counts of a large room include the earlier entries once', async () => {
   const hall = new ScriptedServer();
   const { room } = await joinRoom(newClient(hall));
-  const told: unknown[] = [];
-  room.on('members', (counts) => told.push(counts));
+  const received: unknown[] = [];
+  room.on('members', (counts) => received.push(counts));
   const { epoch } = room.position;
   const say = (asOf: number, members: number) =>
     hall.emit('members:changed', { roomId: ROOM, epoch, asOf, members, online: members, joined: ['cho'], left: [] });
@@ -167,7 +167,7 @@ test('the member counts of a large room include the earlier entries once', async
   expect(room.members).toBe(2);
   say(2, 300);
   expect([room.members, room.online]).toEqual([300, 300]);
-  expect(told).toEqual([{ members: 300, online: 300, joined: ['cho'], left: [] }]);
+  expect(received).toEqual([{ members: 300, online: 300, joined: ['cho'], left: [] }]);
   hall.addEntry({ kind: 'remove:member', by: 'ben', username: 'ben', reason: 'removed' });
   expect(room.members).toBe(299);
   // Older than the known member counts; `online` has no order.
@@ -202,8 +202,8 @@ test('a client that resumes over entries that are not broadcast receives the cou
 test('a large room names some typing members and says that there are more, for six seconds', async () => {
   const hall = new ScriptedServer();
   const { room } = await joinRoom(newClient(hall));
-  const told: (readonly string[])[] = [];
-  room.on('typing', (usernames) => told.push(usernames));
+  const received: (readonly string[])[] = [];
+  room.on('typing', (usernames) => received.push(usernames));
   const say = (usernames: string[], hasMore: boolean) => hall.emit('typing:changed', { roomId: ROOM, usernames, hasMore });
   say(['aya', 'ben', 'cho'], true);
   expect([room.typingUsers, room.hasMoreTypingUsers]).toEqual([['ben', 'cho'], true]);
@@ -215,8 +215,8 @@ test('a large room names some typing members and says that there are more, for s
   hall.addEntry(chat('done'));
   await advanceTime(6_100);
   expect([room.typingUsers, room.hasMoreTypingUsers]).toEqual([[], false]);
-  expect(told[0]).toEqual(['ben', 'cho']);
-  expect(told.at(-1)).toEqual([]);
+  expect(received[0]).toEqual(['ben', 'cho']);
+  expect(received.at(-1)).toEqual([]);
 });
 
 test('another log emits a reset: the newest chats replace the shown ones, and entries follow from there', async () => {
@@ -284,15 +284,15 @@ test.each(['add:member', 'list:chats'])('a reset before the answer to %s of a jo
 test('own chats that a fork lost are sent again under the same client id, and stay shown', async () => {
   const hall = new ScriptedServer();
   const { room } = await joinRoom(newClient(hall));
-  const kept = room.send('kept');
+  const stored = room.send('kept');
   await advanceTime();
   const lost = room.send('lost');
   await advanceTime();
-  expect([kept.state, lost.state]).toEqual(['sent', 'sent']);
+  expect([stored.state, lost.state]).toEqual(['sent', 'sent']);
   fork(hall, 'e1.2', 2);
   await advanceTime();
   expect(messages(room)).toEqual(['kept', 'lost']);
-  expect(sent(hall)).toEqual([kept, lost, lost].map(({ clientId, message }) => ({ clientId, message })));
+  expect(sent(hall)).toEqual([stored, lost, lost].map(({ clientId, message }) => ({ clientId, message })));
 });
 
 test('an own chat that a fork lost is shown once, even if another page announces first that it sends it again', async () => {
@@ -424,7 +424,7 @@ test('a member who is removed at the moment of a reset does not rejoin by itself
     hall.banned.add('aya');
     hall.members.delete('aya');
     hall.log?.add({ kind: 'remove:member', by: 'ben', username: 'aya', reason: 'removed' });
-    hall.addEntry(chat('without him'));
+    hall.addEntry(chat('without ben'));
   };
   fork(hall, 'e1.2', 1);
   await advanceTime(1_000);

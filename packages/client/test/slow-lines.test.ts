@@ -54,10 +54,10 @@ test.each(LINES)(
     proxy.cut();
     await waited(() => room.state === 'offline');
     await say(500, 500);
-    const told: string[] = [];
+    const received: string[] = [];
     const resets: unknown[] = [];
     const progress = new Set<Room['catchUpProgress']>();
-    room.on('chat', ({ message }) => told.push(message ?? ''));
+    room.on('chat', ({ message }) => received.push(message ?? ''));
     room.on('reset', (reset) => resets.push(reset));
     room.on('change', () => progress.add(room.catchUpProgress));
     proxy.throttle(BYTES_PER_SECOND);
@@ -66,7 +66,7 @@ test.each(LINES)(
     const started = performance.now();
     await waited(() => room.state === 'live');
     console.log(`${String(options.transports)}: ${Math.round((performance.now() - started) / 100) / 10} s, ${proxy.bytes - before} bytes`);
-    expect(numbersIn(told)).toEqual(upTo(500));
+    expect(numbersIn(received)).toEqual(upTo(500));
     expect(resets).toEqual([]);
     const shares = [...progress].flatMap((each) => (each ? [each.done / each.total] : []));
     expect(shares.length).toBeGreaterThan(2);

@@ -52,41 +52,41 @@ test('this test covers every getter of a room', async () => {
 
 test('each getter returns the identical value while nothing changes, and subscribers are called after a change', async () => {
   const { aya, ben } = await startRoom();
-  let told = 0;
-  const stop = aya.subscribe(() => (told += 1));
+  let received = 0;
+  const stop = aya.subscribe(() => (received += 1));
   const doings: [what: string, act: () => unknown, getter: () => unknown][] = [
     ['a chat', () => ben.send('hello'), () => aya.timeline.chats],
     ['a key', () => ben.typing(), () => aya.typingUsers],
     ['a mark', () => ben.markRead(), () => aya.readMarks],
   ];
   for (const [what, act, getter] of doings) {
-    const [before, count] = [getter(), told];
+    const [before, count] = [getter(), received];
     act();
     await until(() => getter() !== before, `${what} is another value`);
-    await until(() => told > count, `${what} is reported`);
+    await until(() => received > count, `${what} is reported`);
     const [first, second] = [snapshot(aya), snapshot(aya)];
     for (const [index, value] of first.entries()) expect(value).toBe(second[index]);
   }
   expect(aya.typingUsers).toEqual(['ben']);
   stop();
-  const count = told;
+  const count = received;
   ben.send('unheard');
   await until(() => aya.timeline.chats.length === 2, 'she has it');
-  expect(told).toBe(count);
+  expect(received).toBe(count);
 });
 
 test('the rooms of a client are the identical list until a room is added or removed, and subscribers are called', async () => {
   const { client, aya } = await startRoom();
-  let told = 0;
-  client.subscribe(() => (told += 1));
+  let received = 0;
+  client.subscribe(() => (received += 1));
   const before = client.rooms;
   expect(client.rooms).toBe(before);
   await client.join('den', { username: 'aya', create: true });
-  expect([client.rooms.length, told]).toEqual([2, 1]);
+  expect([client.rooms.length, received]).toEqual([2, 1]);
   expect(before).toEqual([aya]);
   aya.close();
   expect(client.rooms.map(({ id }) => id)).toEqual(['den']);
-  expect(told).toBe(2);
+  expect(received).toBe(2);
 });
 
 test('a room that was joined twice ends when it was closed twice', async () => {

@@ -8,7 +8,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { createSocketIoTransport, createSocketIoTransportFactory } from '#connection/socketio-transport.js';
 import type { Transport } from '#connection/transport.js';
 
-interface Told {
+interface Received {
   link: Transport;
   /** The next event of this name; earlier ones count, too. */
   next: (name: string) => Promise<unknown>;
@@ -23,26 +23,26 @@ async function newServer(): Promise<{ io: Server; url: string }> {
   return { io, url: `http://127.0.0.1:${(http.address() as AddressInfo).port}` };
 }
 
-function newLink(url: string, make = createSocketIoTransport): Told {
-  const told: { name: string; value: unknown }[] = [];
+function newLink(url: string, make = createSocketIoTransport): Received {
+  const received: { name: string; value: unknown }[] = [];
   const waiting = new Map<string, (value: unknown) => void>();
-  const tell = (name: string, value?: unknown) => {
+  const addChat = (name: string, value?: unknown) => {
     const resolve = waiting.get(name);
     waiting.delete(name);
     if (resolve) resolve(value);
-    else told.push({ name, value });
+    else received.push({ name, value });
   };
   const link = make(url, {
-    onConnect: () => tell('up'),
-    onDisconnect: (reason) => tell('down', reason),
-    onRejected: (error) => tell('refused', error),
-    onConnectError: (error) => tell('failed', error),
-    onEvent: (event, payload) => tell('heard', { event, payload }),
+    onConnect: () => addChat('up'),
+    onDisconnect: (reason) => addChat('down', reason),
+    onRejected: (error) => addChat('refused', error),
+    onConnectError: (error) => addChat('failed', error),
+    onEvent: (event, payload) => addChat('heard', { event, payload }),
   });
   onTestFinished(() => link.close());
   const next = (name: string): Promise<unknown> => {
-    const at = told.findIndex((each) => each.name === name);
-    if (at >= 0) return Promise.resolve(told.splice(at, 1)[0]?.value);
+    const at = received.findIndex((each) => each.name === name);
+    if (at >= 0) return Promise.resolve(received.splice(at, 1)[0]?.value);
     return new Promise((resolve) => waiting.set(name, resolve));
   };
   link.open({ session: 'secret' });

@@ -11,7 +11,7 @@ vi.setConfig({ testTimeout: 60_000 });
 
 const ROOM = 'veranda';
 /** The delay between attempts to connect can be ten seconds. */
-const PATIENCE_MS = 20_000;
+const TIMEOUT_MS = 20_000;
 
 /** On `localhost` a page has a secure context, with Web Locks; on `chat.test` it has none. */
 const CONTEXTS = [
@@ -32,8 +32,8 @@ async function setUp(host: string) {
     proxy.cut();
     return Promise.all(tabs.map((tab) => heads(tab, 'aya is offline')));
   };
-  const kept = async () => (await requestOk(ben, 'list:chats', { roomId: ROOM })).chats.map(({ message }) => message);
-  return { context, address, ben, offline, online: () => proxy.refuse(false), kept };
+  const stored = async () => (await requestOk(ben, 'list:chats', { roomId: ROOM })).chats.map(({ message }) => message);
+  return { context, address, ben, offline, online: () => proxy.refuse(false), stored };
 }
 
 async function open(context: BrowserContext, address: string): Promise<Page> {
@@ -43,11 +43,11 @@ async function open(context: BrowserContext, address: string): Promise<Page> {
 }
 
 const heads = (page: Page, wanted: string) =>
-  until(async () => (await page.locator('h1').textContent()) === wanted, `the page says ${wanted}`, PATIENCE_MS);
+  until(async () => (await page.locator('h1').textContent()) === wanted, `the page says ${wanted}`, TIMEOUT_MS);
 
 async function shows(page: Page, wanted: string[]): Promise<void> {
   const shown = async () => (await page.locator('ol li').allTextContents()).join('\n');
-  await until(async () => (await shown()) === wanted.join('\n'), `the page shows ${wanted.join(', ')}`, PATIENCE_MS);
+  await until(async () => (await shown()) === wanted.join('\n'), `the page shows ${wanted.join(', ')}`, TIMEOUT_MS);
 }
 
 async function type(page: Page, text: string): Promise<void> {
@@ -77,7 +77,7 @@ const joiningAt = (at: number, server: string): string => `new Promise(async (re
 })`;
 
 test.each(CONTEXTS)('chats of a tab that is closed offline are shown by another one, which sends them once, %s', async (_, host) => {
-  const { context, address, ben, offline, online, kept } = await setUp(host);
+  const { context, address, ben, offline, online, stored } = await setUp(host);
   const [first, second] = [await open(context, address), await open(context, address)];
   for (const tab of [first, second]) await heads(tab, 'aya is live');
   await offline(first, second);
@@ -87,10 +87,10 @@ test.each(CONTEXTS)('chats of a tab that is closed offline are shown by another 
   for (const tab of [first, second]) await shows(tab, ['aya: one, sending', 'aya: two, sending', 'aya: three, sending']);
   await first.close();
   online();
-  await until(async () => (await kept()).length === 3, 'all is sent', PATIENCE_MS);
+  await until(async () => (await stored()).length === 3, 'all is sent', TIMEOUT_MS);
   await requestOk(ben, 'create:chat', { roomId: ROOM, username: 'ben', message: 'hello' });
   const again = await open(context, address);
-  const texts = await kept();
+  const texts = await stored();
   expect(texts.toSorted()).toEqual(['hello', 'one', 'three', 'two']);
   expect(texts.indexOf('one')).toBeLessThan(texts.indexOf('two'));
   for (const tab of [second, again])
@@ -116,11 +116,11 @@ test.each(CONTEXTS)('an edit of a tab that is closed offline is shown and sent b
   await heads(second, 'aya is live');
   await shows(second, ['aya: the, sent']);
   const edited = async () => (await requestOk(ben, 'list:chats', { roomId: ROOM })).chats.map(({ message }) => message);
-  await until(async () => (await edited())[0] === 'the', 'it is done', PATIENCE_MS);
+  await until(async () => (await edited())[0] === 'the', 'it is done', TIMEOUT_MS);
 });
 
 test.each(CONTEXTS)('each of two tabs shows the pending chats of the other, until they are sent, %s', async (_, host) => {
-  const { context, address, offline, online, kept } = await setUp(host);
+  const { context, address, offline, online, stored } = await setUp(host);
   const [first, second] = [await open(context, address), await open(context, address)];
   for (const tab of [first, second]) await heads(tab, 'aya is live');
   await offline(first, second);
@@ -132,13 +132,13 @@ test.each(CONTEXTS)('each of two tabs shows the pending chats of the other, unti
       texts.map((text) => `aya: ${text}, sending`),
     );
   online();
-  await until(async () => (await kept()).length === 4, 'all is sent', PATIENCE_MS);
-  const sent = await kept();
+  await until(async () => (await stored()).length === 4, 'all is sent', TIMEOUT_MS);
+  const sent = await stored();
   for (const tab of [first, second])
     await shows(
       tab,
       sent.map((text) => `aya: ${text}, sent`),
     );
   await new Promise((resolve) => setTimeout(resolve, 500));
-  expect((await kept()).toSorted()).toEqual(texts.toSorted());
+  expect((await stored()).toSorted()).toEqual(texts.toSorted());
 });

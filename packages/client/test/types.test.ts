@@ -39,15 +39,15 @@ test('the public API has no type any', () => {
 });
 
 test('each event has the type of its payload', () => {
-  type Heard<Name extends keyof RoomEvents> = RoomEvents[Name];
-  expectTypeOf<Heard<'chat'>>().toEqualTypeOf<Chat>();
-  expectTypeOf<Heard<'entry'>>().toEqualTypeOf<MissedEntry>();
+  type ReceivedEntry<Name extends keyof RoomEvents> = RoomEvents[Name];
+  expectTypeOf<ReceivedEntry<'chat'>>().toEqualTypeOf<Chat>();
+  expectTypeOf<ReceivedEntry<'entry'>>().toEqualTypeOf<MissedEntry>();
   expectTypeOf<Extract<MissedEntry, { kind: 'add:member' }>['username']>().toEqualTypeOf<string>();
-  expectTypeOf<Heard<'typing'>>().toEqualTypeOf<readonly string[]>();
-  expectTypeOf<Heard<'presence'>>().toEqualTypeOf<{ username: string; presence: Presence; online: number }>();
-  expectTypeOf<Heard<'read'>>().toEqualTypeOf<{ username: string; read: number }>();
-  expectTypeOf<Heard<'ended'>>().toEqualTypeOf<RoomEnding>();
-  expectTypeOf<Heard<'state'>>().toEqualTypeOf<RoomState>();
+  expectTypeOf<ReceivedEntry<'typing'>>().toEqualTypeOf<readonly string[]>();
+  expectTypeOf<ReceivedEntry<'presence'>>().toEqualTypeOf<{ username: string; presence: Presence; online: number }>();
+  expectTypeOf<ReceivedEntry<'read'>>().toEqualTypeOf<{ username: string; read: number }>();
+  expectTypeOf<ReceivedEntry<'ended'>>().toEqualTypeOf<RoomEnding>();
+  expectTypeOf<ReceivedEntry<'state'>>().toEqualTypeOf<RoomState>();
   expectTypeOf<Parameters<Client['on']>[0]>().toEqualTypeOf<'state' | 'change' | 'error'>();
   expectTypeOf<ReturnType<Room['on']>>().toEqualTypeOf<() => void>();
 });

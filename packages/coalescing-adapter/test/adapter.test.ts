@@ -111,11 +111,11 @@ test('more pending messages than the limit are written at once', async () => {
 test('onAnyOutgoing listeners are called for every message', async () => {
   const running = await start();
   const [{ socket, received }] = (await joinAll(running, 1)) as [ClientPair];
-  const told: string[] = [];
-  socket.onAnyOutgoing((...args: unknown[]) => told.push(JSON.stringify(args)));
+  const receivedEvents: string[] = [];
+  socket.onAnyOutgoing((...args: unknown[]) => receivedEvents.push(JSON.stringify(args)));
   const sent = emitMany(running, 3);
   await until(() => received.length === 3, 'everything is received');
-  expect(told).toEqual(sent);
+  expect(receivedEvents).toEqual(sent);
 });
 
 test('pending messages are written before the server closes', async () => {
@@ -148,18 +148,18 @@ test('volatile messages are dropped for a busy socket, and fetchSockets of a roo
 });
 
 /** A raw protocol client that stops reading from its connection. */
-async function stopped({ io, url }: RunningServer): Promise<{ ws: WebSocket; socket: Socket; heard: string[] }> {
+async function stopped({ io, url }: RunningServer): Promise<{ ws: WebSocket; socket: Socket; arrived: string[] }> {
   const ws = new WebSocket(`${url.replace('http', 'ws')}/socket.io/?EIO=4&transport=websocket`);
   onTestFinished(() => ws.terminate());
-  const heard: string[] = [];
-  ws.on('message', (data) => heard.push((data as Buffer).toString()));
+  const arrived: string[] = [];
+  ws.on('message', (data) => arrived.push((data as Buffer).toString()));
   const connected = new Promise<Socket>((resolve) => io.once('connection', resolve));
   ws.on('open', () => ws.send('40'));
   const socket = await withTimeout(connected, 'the connection');
-  await until(() => heard.length === 2, 'it is connected');
+  await until(() => arrived.length === 2, 'it is connected');
   await socket.join('room');
   ws.pause();
-  return { ws, socket, heard };
+  return { ws, socket, arrived };
 }
 
 /** Sends more than the operating system buffers for a client that does not read. */
@@ -184,15 +184,15 @@ test('a slow consumer is reported, and one that is removed from the room knows w
       },
     },
   });
-  const { ws, socket, heard } = await stopped(running);
+  const { ws, socket, arrived } = await stopped(running);
   const [reader] = (await joinAll(running, 1)) as [ClientPair];
   const said = await talk(running, () => slow !== undefined);
   expect(slow).toEqual({ socket, room: 'room' });
   await talk(running, () => reader.received.length > said + 5);
   ws.resume();
-  await until(() => heard.length === said + 2, 'everything until then is received');
+  await until(() => arrived.length === said + 2, 'everything until then is received');
   await new Promise(setImmediate);
-  expect(heard.slice(2).map((packet) => /^42\["said",(\d+)/.exec(packet)?.[1])).toEqual(Array.from({ length: said }, (_, n) => `${n}`));
+  expect(arrived.slice(2).map((packet) => /^42\["said",(\d+)/.exec(packet)?.[1])).toEqual(Array.from({ length: said }, (_, n) => `${n}`));
 });
 
 test('a socket that reads nothing is closed, and the others receive everything', async () => {
@@ -200,7 +200,7 @@ test('a socket that reads nothing is closed, and the others receive everything',
   const { socket } = await stopped(running);
   const [reader] = (await joinAll(running, 1)) as [ClientPair];
   await talk(running, () => socket.disconnected);
-  const heard = reader.received.length;
+  const arrived = reader.received.length;
   running.io.to('room').emit('after');
-  await until(() => reader.received.length > heard, 'the other hears on');
+  await until(() => reader.received.length > arrived, 'the other client still receives');
 });

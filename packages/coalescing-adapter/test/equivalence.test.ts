@@ -20,13 +20,13 @@ describe.each(servers)('%s', (_, options) => {
   test('random programs are received identically through either adapter', { timeout: 240_000 }, async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 60, size: 'max' }), async (steps) => {
-        const heard = async (adapter: ServerOptions['adapter']): Promise<string[][]> => {
+        const received = async (adapter: ServerOptions['adapter']): Promise<string[][]> => {
           const running = await startServer({ ...options, adapter });
           const all = await runProgram(running, steps);
           await running.close();
           return all;
         };
-        expect(await heard(createAdapter())).toEqual(await heard(Adapter));
+        expect(await received(createAdapter())).toEqual(await received(Adapter));
       }),
       { seed, numRuns: Number(process.env.RUNS || 40) },
     );

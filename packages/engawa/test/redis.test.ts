@@ -36,11 +36,11 @@ test('a chat sent to one server is read on another', async () => {
   const [aya, ben] = [await connect(one.url), await connect(other.url)];
   await requestOk(aya, 'create:room', { roomId: 'veranda', username: 'aya' });
   await requestOk(ben, 'add:member', { roomId: 'veranda', username: 'ben' });
-  const heard = new Promise((resolve) => ben.once('create:chat:success', resolve));
+  const received = new Promise((resolve) => ben.once('create:chat:success', resolve));
   expect(await requestOk(aya, 'create:chat', { roomId: 'veranda', username: 'aya', message: 'hello' })).toMatchObject({
     durability: 'fast',
   });
-  expect(await heard).toMatchObject({ message: 'hello', by: 'aya' });
+  expect(await received).toMatchObject({ message: 'hello', by: 'aya' });
 });
 
 test('two servers with different prefixes are isolated', async () => {

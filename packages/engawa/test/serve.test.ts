@@ -19,9 +19,9 @@ test.each(['SIGTERM', 'SIGINT'] as const)('on %s pending requests are stored and
   const { child, url, exit } = await startEngawaServer(folder);
   const aya = await connect(url);
   await requestOk(aya, 'create:room', { roomId: 'veranda', username: 'aya' });
-  const told = nextEvent(aya, 'create:chat:success');
+  const received = nextEvent(aya, 'create:chat:success');
   aya.emit('create:chat', { roomId: 'veranda', username: 'aya', message: 'last words' });
-  await told;
+  await received;
   child.kill(signal);
   expect(await exit()).toBe(0);
   const again = await startEngawaServer(folder);

@@ -21,13 +21,13 @@ const tally = (answers: Answered[]): Record<string, number> => {
   return counts;
 };
 
-async function crowd(url: string, connections: number, headers = ATTACKER_HEADERS): Promise<Socket[]> {
+async function group(url: string, connections: number, headers = ATTACKER_HEADERS): Promise<Socket[]> {
   return Promise.all(upTo(connections).map(() => connect(url, { extraHeaders: headers })));
 }
 
 test('one address cannot make the room of another owner large, whatever its number of connections and names', async () => {
   const { url, aya, store, expectUnharmed } = await startWithBystanders();
-  const sockets = await crowd(url, 46);
+  const sockets = await group(url, 46);
   const names = 912;
   const joins = upTo(names).map((each) =>
     sendRequest(sockets[each % sockets.length]!, 'add:member', { roomId: ROOM, username: `name ${each}` }),
@@ -45,13 +45,13 @@ test('one address cannot make the room of another owner large, whatever its numb
 
 test('fifty members of one office join a room at once, and again after all of them have dropped', async () => {
   const { url, io } = await startWithBystanders();
-  const neighbours = io.engine.clientsCount;
-  const sockets = await crowd(url, perAddress.connections);
+  const others = io.engine.clientsCount;
+  const sockets = await group(url, perAddress.connections);
   const join = (socket: Socket, each: number) => sendRequest(socket, 'add:member', { roomId: ROOM, username: `person ${each}` });
   const joined = await Promise.all(sockets.map(join));
   expect(tally(joined)).toEqual({ ok: perAddress.connections });
   for (const socket of sockets) socket.disconnect();
-  await until(() => io.engine.clientsCount === neighbours, 'their connections have ended');
+  await until(() => io.engine.clientsCount === others, 'their connections have ended');
   const again = await Promise.all(
     joined.map((answer) => connect(url, { extraHeaders: ATTACKER_HEADERS, auth: { session: answer.ok ? answer.session : '' } })),
   );
@@ -63,7 +63,7 @@ test('fifty members of one office join a room at once, and again after all of th
 test('the names of an address in a room count while they are connected, and members who leave free theirs', async () => {
   const { url } = await startWithBystanders({ rateLimits: 'on' });
   const most = perAddress.membersPerRoom;
-  const sockets = await crowd(url, 9);
+  const sockets = await group(url, 9);
   const nameOf = (each: number): RequestPayload<'add:member'> => ({ roomId: ROOM, username: `name ${each}` });
   for (const each of upTo(most)) await requestOk(sockets[each % sockets.length]!, 'add:member', nameOf(each));
   expect((await requestError(sockets[0]!, 'add:member', nameOf(most))).code).toBe('too_many_names');
@@ -96,8 +96,8 @@ test('names that return by session recovery or resume count too', async () => {
     const [room] = (await requestOk(socket, 'resume:rooms', { rooms: [{ roomId: 'den', username, epoch: String(epoch), seq: 0 }] })).rooms;
     outcomes.push(room?.outcome === 'refused' ? room.error.code : String(room?.outcome));
   }
-  const seated = outcomes.slice(0, perAddress.membersPerRoom);
-  expect([new Set(seated), new Set(outcomes.slice(seated.length))]).toEqual([new Set(['caught_up']), new Set(['too_many_names'])]);
+  const accepted = outcomes.slice(0, perAddress.membersPerRoom);
+  expect([new Set(accepted), new Set(outcomes.slice(accepted.length))]).toEqual([new Set(['caught_up']), new Set(['too_many_names'])]);
 });
 
 test('one connection has a hundred names in a room at most, also where addresses are not limited', async () => {

@@ -104,11 +104,11 @@ test('an address that uses all of its limits takes less than 128 MiB, and the me
     return ['resume:rooms', { rooms: upTo(rooms).map(held) }];
   });
   await until(() => raws.every(({ received }) => received.filter((packet) => packet.startsWith('43')).length === 2), 'all are in', 30_000);
-  const [talker, ...sleepers] = raws as [RawWebSocket, ...RawWebSocket[]];
-  for (const raw of sleepers) raw.socket.pause();
+  const [talker, ...slowReaders] = raws as [RawWebSocket, ...RawWebSocket[]];
+  for (const raw of slowReaders) raw.socket.pause();
 
   // More answers of a megabyte than the system takes for a connection.
-  const curious = sleepers.slice(0, CURIOUS);
+  const curious = slowReaders.slice(0, CURIOUS);
   for (const time of upTo(QUESTIONS)) await askAll(curious, 2 + time, () => ['list:chats', { roomId: 'hall', limit: LIMITS.pageMax }]);
   let most = 0;
   await until(
@@ -125,10 +125,10 @@ test('an address that uses all of its limits takes less than 128 MiB, and the me
   // Their answers, and as many requests as may be queued.
   for (const time of upTo(20))
     await askAll([talker], 50 + time, () => ['create:chat', { roomId: 'hall', username: 'name 0', message: LONG }]);
-  for (const time of upTo(10)) await askAll(sleepers, 100 + time, () => ['resume:rooms', { rooms: longest(time) }]);
+  for (const time of upTo(10)) await askAll(slowReaders, 100 + time, () => ['resume:rooms', { rooms: longest(time) }]);
   await pause(1_000);
   most = Math.max(most, (await live()) - before);
-  expect(sleepers.every(({ socket }) => socket.readyState === socket.OPEN)).toBe(true);
+  expect(slowReaders.every(({ socket }) => socket.readyState === socket.OPEN)).toBe(true);
   expect(most).toBeGreaterThan(Number(perAddress.answerBytes));
   expect(most).toBeLessThan(MOST_BYTES);
 

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { AdmissionQueue } from '#limits/admission-queue.js';
 
 test('queued clients are admitted in order, and other work runs in between', async () => {
-  const turnstile = new AdmissionQueue();
+  const queue = new AdmissionQueue();
   const passed: number[] = [];
   let turns = 0;
   const turn = () => {
@@ -10,13 +10,13 @@ test('queued clients are admitted in order, and other work runs in between', asy
     if (passed.length < 100) setImmediate(turn);
   };
   setImmediate(turn);
-  await Promise.all(Array.from({ length: 100 }, (_, each) => turnstile.waitForTurn().then(() => passed.push(each))));
+  await Promise.all(Array.from({ length: 100 }, (_, each) => queue.waitForTurn().then(() => passed.push(each))));
   expect(passed).toEqual(Array.from({ length: 100 }, (_, each) => each));
   expect(turns).toBeGreaterThan(5);
 });
 
 test('a single client is admitted at once', async () => {
-  const turnstile = new AdmissionQueue();
-  await turnstile.waitForTurn();
-  await turnstile.waitForTurn();
+  const queue = new AdmissionQueue();
+  await queue.waitForTurn();
+  await queue.waitForTurn();
 });

@@ -14,16 +14,16 @@ const allOf = <Result>(count: number, make: () => Promise<Result>) => Promise.al
 const poll = (url: string) => fetch(`${url}/socket.io/?EIO=4&transport=polling`);
 
 test('an address beyond twice its connection limit is refused by HTTP before a session exists; other addresses are admitted', async () => {
-  const scene = await startWithBystanders();
-  const { url, expectUnharmed } = scene;
+  const setup = await startWithBystanders();
+  const { url, expectUnharmed } = setup;
   await allOf(2 * connections, () => openRawWebSocket(url, { headers: ATTACKER_HEADERS }));
-  const before = countResources(scene);
+  const before = countResources(setup);
   const response = await fetch(`${url}/socket.io/?EIO=4&transport=polling`, { headers: ATTACKER_HEADERS });
   expect(response.status).toBe(429);
   expect(Number(response.headers.get('retry-after'))).toBeGreaterThan(0);
   expect(await response.json()).toMatchObject({ error: 'too_many_connections' });
   await expect(openRawWebSocket(url, { headers: ATTACKER_HEADERS })).rejects.toThrow('429');
-  expect(countResources(scene)).toEqual(before);
+  expect(countResources(setup)).toEqual(before);
   await connect(url, { extraHeaders: forwardedFor('203.0.113.8') });
   await expectUnharmed();
 });
@@ -74,16 +74,16 @@ test('the admission queue is bounded for all addresses together', async () => {
 });
 
 test('a client that disconnects while it is queued leaves no session', async () => {
-  const scene = await startWithBystanders();
-  const before = countResources(scene);
-  const { hostname, port } = new URL(scene.url);
+  const setup = await startWithBystanders();
+  const before = countResources(setup);
+  const { hostname, port } = new URL(setup.url);
   for (let each = 0; each < 50; each += 1) {
     const socket = createConnection(Number(port), hostname).on('error', () => undefined);
     onTestFinished(() => void socket.destroy());
     socket.write('GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: x\r\n\r\n', () => socket.resetAndDestroy());
   }
-  await scene.expectUnharmed();
-  await until(() => JSON.stringify(countResources(scene)) === JSON.stringify(before), 'nothing is left of them');
+  await setup.expectUnharmed();
+  await until(() => JSON.stringify(countResources(setup)) === JSON.stringify(before), 'nothing is left of them');
 });
 
 test('with its limits lifted, an office of a hundred browsers is admitted as fast as before after a restart', async () => {

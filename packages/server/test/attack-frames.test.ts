@@ -71,13 +71,13 @@ const malformed: Record<string, [what: string, bytes: Buffer][]> = {
 
 describe.each(Object.entries(malformed))('%s', (_, cases) => {
   test.each(cases)('%s ends the connection that sent it, and no other', async (__, bytes) => {
-    const scene = await startWithBystanders();
-    const before = countResources(scene);
-    const attacker = await openRawWebSocket(scene.url, { headers: ATTACKER_HEADERS });
+    const setup = await startWithBystanders();
+    const before = countResources(setup);
+    const attacker = await openRawWebSocket(setup.url, { headers: ATTACKER_HEADERS });
     write(attacker, bytes);
     await withTimeout(attacker.closed, 'the end of the connection');
-    await until(() => isDeepStrictEqual(countResources(scene), before), 'nothing is left of it');
-    await scene.expectUnharmed();
+    await until(() => isDeepStrictEqual(countResources(setup), before), 'nothing is left of it');
+    await setup.expectUnharmed();
   });
 });
 
@@ -104,15 +104,15 @@ test('19: a packet in a few fragments with a ping between them is understood', a
 });
 
 test('24: a client that sends pings and reads no pong is disconnected or no longer answered, and nothing is buffered for it', async () => {
-  const scene = await startWithBystanders();
-  const before = countResources(scene);
-  const attacker = await connectRaw(await openRawWebSocket(scene.url, { headers: ATTACKER_HEADERS }));
+  const setup = await startWithBystanders();
+  const before = countResources(setup);
+  const attacker = await connectRaw(await openRawWebSocket(setup.url, { headers: ATTACKER_HEADERS }));
   attacker.socket.pause();
   const pings = Buffer.concat(Array.from({ length: 10_000 }, () => frame(FIN | PING, 'x'.repeat(125))));
   for (let times = 0; times < 5; times += 1) write(attacker, pings);
-  await scene.expectUnharmed();
+  await setup.expectUnharmed();
   attacker.socket.terminate();
-  await until(() => isDeepStrictEqual(countResources(scene), before), 'nothing is left of it');
+  await until(() => isDeepStrictEqual(countResources(setup), before), 'nothing is left of it');
 });
 
 test('25: compression is not negotiated, so no frame is inflated', async () => {

@@ -111,9 +111,9 @@ describe('5, 6, 7: requests and upgrades with hostile headers', () => {
 });
 
 test('8: requests and upgrades that are reset half-way leave nothing', async () => {
-  const scene = await startWithBystanders({ allowedOrigins: ['https://chat.example'] });
-  const before = countResources(scene);
-  const { hostname, port } = new URL(scene.url);
+  const setup = await startWithBystanders({ allowedOrigins: ['https://chat.example'] });
+  const before = countResources(setup);
+  const { hostname, port } = new URL(setup.url);
   const requests = [
     'GET / HT',
     upgrade([KEY, VERSION]).slice(0, -2),
@@ -129,15 +129,15 @@ test('8: requests and upgrades that are reset half-way leave nothing', async () 
       socket.resetAndDestroy();
     }
   }
-  await until(() => isDeepStrictEqual(countResources(scene), before), 'nothing is left of them');
-  await scene.expectUnharmed();
+  await until(() => isDeepStrictEqual(countResources(setup), before), 'nothing is left of them');
+  await setup.expectUnharmed();
 });
 
 describe('12: polling that breaks the protocol', () => {
   const start = async () => {
-    const scene = await startWithBystanders();
-    const attacker = await connectRaw(await openRawPolling(scene.url, { headers: ATTACKER_HEADERS, polls: true }));
-    return { ...scene, attacker, before: countResources(scene) };
+    const setup = await startWithBystanders();
+    const attacker = await connectRaw(await openRawPolling(setup.url, { headers: ATTACKER_HEADERS, polls: true }));
+    return { ...setup, attacker, before: countResources(setup) };
   };
 
   test('a second parallel GET ends the session', async () => {

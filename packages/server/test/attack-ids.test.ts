@@ -114,8 +114,8 @@ const illegal: [what: string, id: unknown][] = [
 ];
 
 async function start(store?: Store): Promise<BystanderScenario & { mallory: Socket }> {
-  const scene = await startWithBystanders({ rateLimits: 'off', ...(store && { store }) });
-  return { ...scene, mallory: await connect(scene.url, { extraHeaders: ATTACKER_HEADERS }) };
+  const setup = await startWithBystanders({ rateLimits: 'off', ...(store && { store }) });
+  return { ...setup, mallory: await connect(setup.url, { extraHeaders: ATTACKER_HEADERS }) };
 }
 
 /** The room is opened, used, read, listed and deleted, and does not affect the room of the others. */
@@ -124,18 +124,18 @@ async function isLikeAnyOther(
   { url, mallory, aya, ben, expectUnharmed }: Awaited<ReturnType<typeof start>>,
 ): Promise<void> {
   const ears = [aya, ben, mallory];
-  const overheard = ears.map((socket) => collectEvents(socket, 'create:chat:success'));
+  const leaked = ears.map((socket) => collectEvents(socket, 'create:chat:success'));
   const mia = await connect(url, { extraHeaders: ATTACKER_HEADERS });
   expect(await requestOk(mallory, 'create:room', { roomId, username: 'mallory' })).toMatchObject({ roomId, role: 'owner', members: 1 });
   expect(await requestOk(mia, 'add:member', { roomId, username: 'mia' })).toMatchObject({ roomId, role: 'member', members: 2 });
-  const hears = nextEvent(mia, 'create:chat:success');
+  const receives = nextEvent(mia, 'create:chat:success');
   const { seq } = await requestOk(mallory, 'create:chat', { roomId, username: 'mallory', message: 'hello' });
-  expect(await hears).toMatchObject({ roomId, seq, message: 'hello' });
+  expect(await receives).toMatchObject({ roomId, seq, message: 'hello' });
   expect((await requestOk(mia, 'list:chats', { roomId })).chats).toMatchObject([{ seq, username: 'mallory', message: 'hello' }]);
   expect((await requestOk(mia, 'list:rooms', {})).rooms.map((room) => room.roomId).sort()).toEqual([roomId, ROOM].sort());
   await expectUnharmed();
   expect(
-    overheard.map((chats) => [...new Set(chats.map((chat) => chat.roomId))]),
+    leaked.map((chats) => [...new Set(chats.map((chat) => chat.roomId))]),
     roomId,
   ).toEqual([[ROOM], [ROOM], [roomId]]);
   expect((await requestOk(aya, 'list:chats', { roomId: ROOM })).chats.map((chat) => chat.message)).not.toContain('hello');
@@ -154,24 +154,24 @@ describe.each(storeKinds.map(([name, open], place) => [name, open, place === 0 ?
   'on the %s store',
   (_, open, ids) => {
     test.each(ids)('58: %s is an ordinary room id', async (__, roomIds) => {
-      const scene = await start(await open());
-      for (const roomId of roomIds) await isLikeAnyOther(roomId, scene);
+      const setup = await start(await open());
+      for (const roomId of roomIds) await isLikeAnyOther(roomId, setup);
     });
 
     test('58: a socket id of another client is an ordinary room id, and its room receives nothing of that client', async () => {
-      const scene = await start(await open());
-      const { aya, mallory } = scene;
-      const [hers, overheard, intruding] = [
+      const setup = await start(await open());
+      const { aya, mallory } = setup;
+      const [hers, leaked, intruding] = [
         collectEvents(aya, 'error'),
         collectEvents(mallory, 'error'),
         collectEvents(aya, 'add:member:success'),
       ];
-      await isLikeAnyOther(String(aya.id), scene);
+      await isLikeAnyOther(String(aya.id), setup);
       await requestOk(mallory, 'create:room', { roomId: String(aya.id), username: 'mallory' });
       aya.emit('create:chat', { roomId: 'nowhere', username: 'aya', message: 'x' });
-      await scene.expectUnharmed();
+      await setup.expectUnharmed();
       expect(hers).toMatchObject([{ code: 'room_not_found' }]);
-      expect([overheard, intruding]).toEqual([[], []]);
+      expect([leaked, intruding]).toEqual([[], []]);
     });
 
     test('58: each of these rooms receives its own entries and no others', async () => {
@@ -295,9 +295,9 @@ describe.each(storeKinds.map(([name, open], place) => [name, open, place === 0 ?
       expect(await requestOk(mallory, 'create:room', { roomId: other, username: 'mallory' })).toMatchObject({ roomId });
       expect((await requestError(aya, 'create:room', { roomId: one, username: 'aya' })).code).toBe('room_exists');
       await requestOk(aya, 'add:member', { roomId: one, username: 'aya' });
-      const hears = nextEvent(mallory, 'create:chat:success');
+      const receives = nextEvent(mallory, 'create:chat:success');
       await requestOk(aya, 'create:chat', { roomId: other, username: 'aya', message: 'x' });
-      expect(await hears).toMatchObject({ roomId });
+      expect(await receives).toMatchObject({ roomId });
       await expectUnharmed();
     });
   },

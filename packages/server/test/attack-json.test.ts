@@ -16,10 +16,10 @@ const chat = (more: string): string => asked('create:chat', `{"roomId":"${ROOM}"
 async function startMallory(
   options: Parameters<typeof startWithBystanders>[0] = {},
 ): Promise<BystanderScenario & { mallory: RawWebSocket }> {
-  const scene = await startWithBystanders(options);
-  const mallory = await connectRaw(await openRawWebSocket(scene.url, { headers: ATTACKER_HEADERS }));
+  const setup = await startWithBystanders(options);
+  const mallory = await connectRaw(await openRawWebSocket(setup.url, { headers: ATTACKER_HEADERS }));
   expect(await attack(mallory, [asked('add:member', `{"roomId":"${ROOM}","username":"mallory"}`)])).toEqual([]);
-  return { ...scene, mallory };
+  return { ...setup, mallory };
 }
 
 describe.each<[group: string, cases: [what: string, frame: string, refusals: string[]][]]>([
@@ -104,7 +104,7 @@ test.each([
 
 test('40, 41: fields that a client adds to a chat are neither trusted nor passed on', async () => {
   const { mallory, aya, store, expectUnharmed } = await startMallory();
-  const heard = collectEvents(aya, 'create:chat:success');
+  const received = collectEvents(aya, 'create:chat:success');
   const hostile = [
     '"__proto__":{"isAdmin":true}',
     '"constructor":{"prototype":{"isAdmin":true}}',
@@ -117,13 +117,13 @@ test('40, 41: fields that a client adds to a chat are neither trusted nor passed
       hostile.map((more) => chat(`"message":"hello",${more}`)),
     ),
   ).toEqual([]);
-  await until(() => heard.length === hostile.length, 'aya receives all of it');
-  for (const each of heard) {
+  await until(() => received.length === hostile.length, 'aya receives all of it');
+  for (const each of received) {
     expect(Object.keys(each).sort()).toEqual(['at', 'by', 'epoch', 'id', 'message', 'prev', 'roomId', 'seq', 'username']);
     expect(each).toMatchObject({ by: 'mallory', username: 'mallory', message: 'hello' });
   }
-  const kept = (await store.readPage(ROOM, { limit: hostile.length })).entries;
-  expect(kept.map(({ kind, by, body }) => [kind, by, body])).toEqual(hostile.map(() => ['create:chat', 'mallory', { message: 'hello' }]));
+  const stored = (await store.readPage(ROOM, { limit: hostile.length })).entries;
+  expect(stored.map(({ kind, by, body }) => [kind, by, body])).toEqual(hostile.map(() => ['create:chat', 'mallory', { message: 'hello' }]));
   expect({}).not.toHaveProperty('isAdmin');
   await expectUnharmed();
 });

@@ -152,12 +152,12 @@ const titled = (cases: Case[]) => cases.map(([what, frames, expected]) => [what,
 describe.each(transports)('over %s', (_, open) => {
   describe.each(Object.entries(groups))('%s', (__, cases) => {
     test.each(titled(cases))('%s: the sender %s', async (_what, _fate, frames, expected) => {
-      const scene = await startWithBystanders();
-      const before = countResources(scene);
-      const attacker = await connectRaw(await open(scene.url));
+      const setup = await startWithBystanders();
+      const before = countResources(setup);
+      const attacker = await connectRaw(await open(setup.url));
       expect(await attack(attacker, frames)).toEqual(expected);
-      if (expected === 'closed') await until(() => isDeepStrictEqual(countResources(scene), before), 'nothing is left of the client');
-      await scene.expectUnharmed();
+      if (expected === 'closed') await until(() => isDeepStrictEqual(countResources(setup), before), 'nothing is left of the client');
+      await setup.expectUnharmed();
     });
   });
 
@@ -186,38 +186,38 @@ describe.each(transports)('over %s', (_, open) => {
   });
 
   test('35: a client that sends 20,000 connect packets at once is disconnected, and leaves nothing', async () => {
-    const scene = await startWithBystanders();
-    const before = countResources(scene);
-    const attacker = await open(scene.url);
+    const setup = await startWithBystanders();
+    const before = countResources(setup);
+    const attacker = await open(setup.url);
     await attacker.send(...Array.from({ length: 20_000 }, () => '40'));
     await withTimeout(attacker.closed, 'the end of the connection');
-    await until(() => isDeepStrictEqual(countResources(scene), before), 'nothing is left of the client');
-    await scene.expectUnharmed();
+    await until(() => isDeepStrictEqual(countResources(setup), before), 'nothing is left of the client');
+    await setup.expectUnharmed();
   });
 
   test('35: 5,000 namespaces leave nothing', async () => {
-    const scene = await startWithBystanders();
-    const before = countResources(scene);
-    const attacker = await connectRaw(await open(scene.url));
+    const setup = await startWithBystanders();
+    const before = countResources(setup);
+    const attacker = await connectRaw(await open(setup.url));
     await attacker.send(...Array.from({ length: 5_000 }, (__, each) => `40/${each},`));
     await withTimeout(attacker.closed, 'the end of the connection');
-    await until(() => isDeepStrictEqual(countResources(scene), before), 'nothing is left of the client');
-    expect([...scene.io._nsps.keys()]).toEqual(['/']);
-    await scene.expectUnharmed();
+    await until(() => isDeepStrictEqual(countResources(setup), before), 'nothing is left of the client');
+    expect([...setup.io._nsps.keys()]).toEqual(['/']);
+    await setup.expectUnharmed();
   });
 
   test('34: 1,500 unsolicited acknowledgements leave nothing', async () => {
-    const scene = await startWithBystanders();
-    const attacker = await connectRaw(await open(scene.url));
-    const before = countResources(scene);
+    const setup = await startWithBystanders();
+    const attacker = await connectRaw(await open(setup.url));
+    const before = countResources(setup);
     expect(
       await attack(
         attacker,
         Array.from({ length: 1_500 }, (__, each) => `43${each}[{"ok":true}]`),
       ),
     ).toEqual([]);
-    expect(countResources(scene)).toEqual(before);
-    await scene.expectUnharmed();
+    expect(countResources(setup)).toEqual(before);
+    await setup.expectUnharmed();
   });
 
   test('35: a client that disconnects before its admission does not count for its address afterwards', async () => {
@@ -316,24 +316,24 @@ describe.each(transports)('over %s', (_, open) => {
 
 describe('30: a header whose attachments never arrive', () => {
   test('delays only its sender, and is freed with the connection', async () => {
-    const scene = await startWithBystanders();
-    const before = countResources(scene);
-    const attacker = await connectRaw(await openRawWebSocket(scene.url, { headers: ATTACKER_HEADERS }));
+    const setup = await startWithBystanders();
+    const before = countResources(setup);
+    const attacker = await connectRaw(await openRawWebSocket(setup.url, { headers: ATTACKER_HEADERS }));
     await attacker.send('4510-["create:chat",{"_placeholder":true,"num":9}]', ...Array.from({ length: 9 }, () => Buffer.alloc(60_000)));
-    await scene.expectUnharmed();
+    await setup.expectUnharmed();
     attacker.socket.terminate();
-    await until(() => isDeepStrictEqual(countResources(scene), before), 'nothing is left of the client');
-    await scene.expectUnharmed();
+    await until(() => isDeepStrictEqual(countResources(setup), before), 'nothing is left of the client');
+    await setup.expectUnharmed();
   });
 });
 
 describe('29: a failed upgrade from polling', () => {
   async function upgrading() {
-    const scene = await startWithBystanders();
-    const session = await connectRaw(await openRawPolling(scene.url, { headers: ATTACKER_HEADERS }));
+    const setup = await startWithBystanders();
+    const session = await connectRaw(await openRawPolling(setup.url, { headers: ATTACKER_HEADERS }));
     const sid = new URL(session.address).searchParams.get('sid');
-    const second = await openRawWebSocket(scene.url, { headers: ATTACKER_HEADERS, query: `&sid=${sid}` });
-    return { ...scene, session, second, query: `&sid=${sid}` };
+    const second = await openRawWebSocket(setup.url, { headers: ATTACKER_HEADERS, query: `&sid=${sid}` });
+    return { ...setup, session, second, query: `&sid=${sid}` };
   }
 
   test.each([

@@ -14,7 +14,7 @@ interface Position {
 }
 
 /** A room with a secret, another one, and a client that is in neither. */
-async function scene(): Promise<BystanderScenario & { mallory: Socket; here: Position; elsewhere: Position }> {
+async function setUp(): Promise<BystanderScenario & { mallory: Socket; here: Position; elsewhere: Position }> {
   const running = await startWithBystanders();
   const { aya, ben, url } = running;
   await requestOk(aya, 'create:chat', { roomId: ROOM, username: 'aya', message: SECRET });
@@ -43,13 +43,13 @@ describe('a position', () => {
     ['an id that is no text', { id: 7 }],
     ['an id of 60 KB', { id: 'i'.repeat(60_000) }],
   ])('with %s is refused as not valid', async (_, wrong) => {
-    const { aya, here, expectUnharmed } = await scene();
+    const { aya, here, expectUnharmed } = await setUp();
     expect(await resume(aya, { roomId: ROOM, username: 'aya', ...here, ...wrong })).toMatchObject(invalid);
     await expectUnharmed();
   });
 
   test('of a megabyte ends its own connection and no other', async () => {
-    const { mallory, here, expectUnharmed } = await scene();
+    const { mallory, here, expectUnharmed } = await setUp();
     const gone = nextEvent(mallory, 'disconnect');
     mallory.emit('resume:rooms', { rooms: [{ roomId: ROOM, username: 'mallory', ...here, id: 'i'.repeat(2 ** 20) }] });
     expect(await gone).toBe('transport close');
@@ -64,7 +64,7 @@ describe('a position', () => {
     ['with the id of another entry', (here: Position) => ({ ...here, id: 'x' })],
     ['before the last, with the id of another entry', (here: Position) => ({ ...here, seq: here.seq - 1, id: 'x' })],
   ])('%s is answered with the position of the room, to the requesting client alone', async (_, forge) => {
-    const { aya, ben, here, elsewhere, expectUnharmed } = await scene();
+    const { aya, ben, here, elsewhere, expectUnharmed } = await setUp();
     const [toAya, toBen] = [collectEvents(aya, 'reset:room'), collectEvents(ben, 'reset:room')];
     const { rooms } = await requestOk(aya, 'resume:rooms', { rooms: [{ roomId: ROOM, username: 'aya', ...forge(here, elsewhere) }] });
     expect(rooms).toMatchObject([{ outcome: 'reset', roomId: ROOM, epoch: here.epoch, seq: here.seq, id: here.id }]);
@@ -82,9 +82,9 @@ describe('a client that is not a member', () => {
     ['under the name of a member', 'aya', 'not_a_member'],
     ['under another spelling of it', 'AYA', 'not_a_member'],
   ])('resumes no room with the right position, %s', async (_, username, code) => {
-    const { aya, mallory, here, expectUnharmed } = await scene();
-    const told: unknown[] = [];
-    mallory.onAny((...args: unknown[]) => told.push(args));
+    const { aya, mallory, here, expectUnharmed } = await setUp();
+    const received: unknown[] = [];
+    mallory.onAny((...args: unknown[]) => received.push(args));
     for (const position of [here, { ...here, seq: 0, id: null }, { ...here, epoch: 'x' }, { ...here, seq: 1_000 }]) {
       const answer = await resume(mallory, { roomId: ROOM, username, ...position });
       expect(answer).toMatchObject(refusal(code));
@@ -93,11 +93,11 @@ describe('a client that is not a member', () => {
     }
     await requestOk(aya, 'create:chat', { roomId: ROOM, username: 'aya', message: SECRET });
     await expectUnharmed();
-    expect(told).toEqual([]);
+    expect(received).toEqual([]);
   });
 
   test('receives nothing about a room that does not exist', async () => {
-    const { mallory, here } = await scene();
+    const { mallory, here } = await setUp();
     expect(await resume(mallory, { roomId: 'nowhere', username: 'mallory', ...here })).toMatchObject(refusal('room_not_found'));
     expect(await resume(mallory, { roomId: '__proto__', username: 'mallory', ...here })).toMatchObject(refusal('room_not_found'));
   });
@@ -105,7 +105,7 @@ describe('a client that is not a member', () => {
 
 describe('many rooms in a request', () => {
   test('201 rooms are refused, 200 are answered one by one', async () => {
-    const { aya, here, expectUnharmed } = await scene();
+    const { aya, here, expectUnharmed } = await setUp();
     const rooms = (count: number) =>
       Array.from({ length: count }, (_, room) => ({ roomId: room ? `r${room}` : ROOM, username: 'aya', ...here }));
     expect(await resume(aya, ...rooms(LIMITS.roomsPerResume + 1))).toMatchObject(invalid);

@@ -10,7 +10,7 @@ const { chats } = LIMITS.rates;
 const roomId = 'veranda';
 const upTo = (count: number): number[] => Array.from({ length: count }, (_, index) => index);
 
-async function scene(connections: number): Promise<{ sockets: Socket[]; url: string }> {
+async function setUp(connections: number): Promise<{ sockets: Socket[]; url: string }> {
   const { url } = await startServer({ store: await newStore() });
   const first = await connect(url);
   const { session } = await requestOk(first, 'create:room', { roomId, username: 'aya' });
@@ -19,43 +19,43 @@ async function scene(connections: number): Promise<{ sockets: Socket[]; url: str
 }
 
 /** How many of the chats of each connection were stored, and how many the refilled tokens allow at most. */
-async function talk(sockets: Socket[], each: number): Promise<{ kept: number; most: number }> {
+async function talk(sockets: Socket[], each: number): Promise<{ stored: number; most: number }> {
   const began = performance.now();
   const say = (socket: Socket) => sendRequest(socket, 'create:chat', { roomId, username: 'aya', message: 'x' });
   const answers = await Promise.all(sockets.flatMap((socket) => upTo(each).map(() => say(socket))));
   const codes = new Set(answers.flatMap((answer) => (answer.ok ? [] : [answer.error.code])));
   expect(codes).toEqual(new Set(['rate_limited']));
   const refilled = Math.ceil(((performance.now() - began) / 1000) * chats.perSecond);
-  return { kept: answers.filter(({ ok }) => ok).length, most: chats.burst + refilled };
+  return { stored: answers.filter(({ ok }) => ok).length, most: chats.burst + refilled };
 }
 
 test('a second connection that did not join the room has no chat budget of its own', async () => {
-  const { sockets } = await scene(2);
-  const { kept, most } = await talk(sockets.slice(1), 60);
-  expect(kept).toBeGreaterThanOrEqual(chats.burst);
-  expect(kept).toBeLessThanOrEqual(most);
+  const { sockets } = await setUp(2);
+  const { stored, most } = await talk(sockets.slice(1), 60);
+  expect(stored).toBeGreaterThanOrEqual(chats.burst);
+  expect(stored).toBeLessThanOrEqual(most);
 });
 
 test('connections of one author share one chat budget, joined or not', async () => {
-  const { sockets } = await scene(4);
+  const { sockets } = await setUp(4);
   for (const socket of sockets.slice(0, 2)) await requestOk(socket, 'add:member', { roomId, username: 'aya' });
-  const { kept, most } = await talk(sockets, 20);
-  expect(kept).toBeGreaterThanOrEqual(chats.burst);
-  expect(kept).toBeLessThanOrEqual(most);
+  const { stored, most } = await talk(sockets, 20);
+  expect(stored).toBeGreaterThanOrEqual(chats.burst);
+  expect(stored).toBeLessThanOrEqual(most);
 });
 
 test('a client that drops and reconnects has no new budget', async () => {
-  const { sockets, url } = await scene(1);
+  const { sockets, url } = await setUp(1);
   const { session } = await requestOk(sockets[0]!, 'add:member', { roomId, username: 'aya' });
   const before = await talk(sockets, 40);
   sockets[0]?.disconnect();
   const again = await connect(url, { auth: { session } });
   const after = await talk([again], 40);
-  expect(before.kept + after.kept).toBeLessThanOrEqual(before.most + after.most - chats.burst + 1);
+  expect(before.stored + after.stored).toBeLessThanOrEqual(before.most + after.most - chats.burst + 1);
 });
 
 test('edits of chats count as chats', async () => {
-  const { sockets } = await scene(1);
+  const { sockets } = await setUp(1);
   const aya = sockets[0]!;
   const { seq: chatSeq } = await requestOk(aya, 'create:chat', { roomId, username: 'aya', message: 'first' });
   const edits = await Promise.all(
@@ -72,7 +72,7 @@ test('edits of chats count as chats', async () => {
 });
 
 test('another room, and another author in the same room, have their own budgets', async () => {
-  const { sockets, url } = await scene(1);
+  const { sockets, url } = await setUp(1);
   const aya = sockets[0]!;
   await talk(sockets, 40);
   await requestOk(aya, 'create:room', { roomId: 'other', username: 'aya' });

@@ -41,12 +41,12 @@ async function start(store: Store) {
   const [aya, ben] = [await connect(url), await connect(url)];
   await requestOk(aya, 'create:room', { roomId: ROOM, username: AYA });
   await requestOk(ben, 'add:member', { roomId: ROOM, username: BEN });
-  const heard: unknown[] = [];
-  ben.on('create:chat:success', ({ message }: { message: string }) => heard.push(message));
+  const received: unknown[] = [];
+  ben.on('create:chat:success', ({ message }: { message: string }) => received.push(message));
   const say = (message: string): Promise<Ack<'create:chat'>> => sendRequest(aya, 'create:chat', { roomId: ROOM, username: AYA, message });
-  const kept = async (): Promise<unknown[]> =>
+  const stored = async (): Promise<unknown[]> =>
     (await requestOk(ben, 'list:chats', { roomId: ROOM, limit: 500 })).chats.map(({ message }) => message);
-  return { aya, ben, say, heard, kept };
+  return { aya, ben, say, received, stored };
 }
 
 const seqsOf = (answers: Ack<'create:chat'>[]): number[] => answers.flatMap((answer) => (answer.ok ? [answer.seq] : []));
@@ -61,15 +61,15 @@ test('concurrent chats are stored, broadcast and answered in the order in which 
       return store.append(room, append).finally(() => (under -= 1));
     },
   });
-  const { say, heard, kept } = await start(counting);
+  const { say, received, stored } = await start(counting);
   const answered: string[] = [];
   const answers = await Promise.all(texts.map((text) => say(text).finally(() => answered.push(text))));
   expect(most, 'they are under way together').toBeGreaterThan(1);
   expect(seqsOf(answers)).toHaveLength(MANY);
   expect(seqsOf(answers)).toEqual(seqsOf(answers).toSorted((a, b) => a - b));
   expect(answered).toEqual(texts);
-  expect(await kept()).toEqual(texts);
-  expect(heard).toEqual(texts);
+  expect(await stored()).toEqual(texts);
+  expect(received).toEqual(texts);
 });
 
 test('concurrent chats stay in order when their expected versions move again and again', async () => {
@@ -86,12 +86,12 @@ test('concurrent chats stay in order when their expected versions move again and
     moves += 1;
     await moveMember();
   });
-  const { say, heard, kept } = await start(moving);
+  const { say, received, stored } = await start(moving);
   const answers = await Promise.all(texts.map(say));
   expect(moves).toBeGreaterThan(5);
   expect(seqsOf(answers)).toHaveLength(MANY);
-  expect(await kept()).toEqual(texts);
-  expect(heard).toEqual(texts);
+  expect(await stored()).toEqual(texts);
+  expect(received).toEqual(texts);
 });
 
 test('a concurrent chat that cannot be stored is refused alone, and the others stay in order', async () => {
@@ -99,30 +99,30 @@ test('a concurrent chat that cannot be stored is refused alone, and the others s
   const failing = withBefore(store, async (count) => {
     if (count === 5) throw new Error('not this one');
   });
-  const { say, kept } = await start(failing);
+  const { say, stored } = await start(failing);
   const answers = await Promise.all(texts.map(say));
   expect(answers.map(({ ok }) => ok)).toEqual(texts.map((_, index) => index !== 4));
-  expect(await kept()).toEqual(texts.filter((_, index) => index !== 4));
+  expect(await stored()).toEqual(texts.filter((_, index) => index !== 4));
 });
 
 test('a request between concurrent chats waits for those before it, and those after it wait for the request', async () => {
-  const { aya, say, kept } = await start(await newStore());
+  const { aya, say, stored } = await start(await newStore());
   const before = texts.slice(0, 10).map(say);
   const leaving = sendRequest(aya, 'remove:member', { roomId: ROOM, username: AYA });
   const after = texts.slice(10, 20).map(say);
   expect((await Promise.all(before)).every(({ ok }) => ok)).toBe(true);
   expect(await leaving).toMatchObject({ ok: true });
   for (const answer of await Promise.all(after)) expect(answer).toMatchObject({ ok: false, error: { code: 'not_a_member' } });
-  expect(await kept()).toEqual(texts.slice(0, 10));
+  expect(await stored()).toEqual(texts.slice(0, 10));
 });
 
 test('the same chat sent twice concurrently is stored once', async () => {
-  const { aya, kept } = await start(await newStore());
+  const { aya, stored } = await start(await newStore());
   const twice = { roomId: ROOM, username: AYA, message: 'once', clientId: 'c-1' };
   const [first, second] = await Promise.all([sendRequest(aya, 'create:chat', twice), sendRequest(aya, 'create:chat', twice)]);
   expect(first).toMatchObject({ ok: true });
   expect(second).toEqual(first);
-  expect(await kept()).toEqual(['once']);
+  expect(await stored()).toEqual(['once']);
 });
 
 describe('the facts read for earlier chats of a member', () => {
@@ -163,7 +163,7 @@ describe('the facts read for earlier chats of a member', () => {
     const { aya, ben } = await start();
     await requestOk(aya, 'remove:member', { roomId: ROOM, username: BEN });
     expect(await requestError(ben, 'create:chat', CHAT)).toMatchObject({ code: 'not_a_member' });
-    expect(await requestOk(ben, 'create:chat', { ...CHAT, clientId: 'c-1' }), 'kept before').toMatchObject({ seq: 4 });
+    expect(await requestOk(ben, 'create:chat', { ...CHAT, clientId: 'c-1' }), 'sent before').toMatchObject({ seq: 4 });
     await requestOk(aya, 'add:member', { roomId: ROOM, username: BEN });
     expect(await requestError(ben, 'create:chat', CHAT)).toMatchObject({ code: 'not_a_member' });
   });

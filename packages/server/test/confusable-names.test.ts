@@ -203,10 +203,10 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     const { rooms } = await requestOk(back, 'resume:rooms', { rooms: [{ roomId: old, username: name, epoch: 'another', seq: 0 }] });
     expect(rooms).toMatchObject([{ outcome: 'reset', roomId: old, username: name }]);
 
-    const stranger = await connect(url);
-    expect((await requestError(stranger, 'add:member', { roomId: old, username: 'b\u200ben' })).code).toBe('invalid_payload');
-    expect((await requestError(stranger, 'create:room', { roomId: old, username: 'ben' })).code).toBe('invalid_payload');
-    await requestOk(stranger, 'add:member', { roomId: old, username: 'ben' });
+    const outsider = await connect(url);
+    expect((await requestError(outsider, 'add:member', { roomId: old, username: 'b\u200ben' })).code).toBe('invalid_payload');
+    expect((await requestError(outsider, 'create:room', { roomId: old, username: 'ben' })).code).toBe('invalid_payload');
+    await requestOk(outsider, 'add:member', { roomId: old, username: 'ben' });
     await requestOk(back, 'remove:member', { roomId: old, username: name });
     expect((await requestError(back, 'add:member', { roomId: old, username: name })).code).toBe('invalid_payload');
   });

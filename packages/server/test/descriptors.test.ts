@@ -18,7 +18,7 @@ test('with more connections than descriptors, members stay, new clients are refu
   const { url, logLines, exitCode } = await startStarvedServer({ files: FILES });
   const aya = await connect(url);
   await requestOk(aya, 'create:room', { roomId: 'veranda', username: 'aya' });
-  const crowd = Array.from({ length: 4 * FILES }, () => open(url));
+  const group = Array.from({ length: 4 * FILES }, () => open(url));
   await until(() => logLines().some(({ msg }) => msg.includes(DROPPED)), 'it is logged');
   await expect(connect(url)).rejects.toThrow();
 
@@ -27,7 +27,7 @@ test('with more connections than descriptors, members stay, new clients are refu
   expect((await requestOk(aya, 'list:chats', { roomId: 'veranda' })).chats).toHaveLength(1);
   expect(exitCode()).toBeNull();
 
-  for (const socket of crowd) socket.destroy();
+  for (const socket of group) socket.destroy();
   await until(
     () =>
       connect(url).then(
@@ -44,10 +44,10 @@ test('with more connections than descriptors, members stay, new clients are refu
 
 test('connections leave enough descriptors for the store', async () => {
   const { url, logLines } = await startStarvedServer({ files: FILES });
-  const crowd = Array.from({ length: 4 * FILES }, () => open(url));
+  const group = Array.from({ length: 4 * FILES }, () => open(url));
   await until(() => logLines().some(({ msg }) => msg.includes(DROPPED)), 'they are used up');
-  crowd[0]?.destroy();
-  for (const socket of crowd.slice(1)) if (!socket.destroyed) socket.once('close', () => undefined);
+  group[0]?.destroy();
+  for (const socket of group.slice(1)) if (!socket.destroyed) socket.once('close', () => undefined);
   const { connections } = logLines().find(({ msg }) => msg.includes(DROPPED)) as unknown as { connections: number };
   expect(connections).toBeLessThanOrEqual(FILES - 64);
   expect(connections).toBeGreaterThan(16);

@@ -238,8 +238,8 @@ async function agree(store: Store, model: Model): Promise<void> {
   const [username, author] = member;
   const caller = { author, node: 'node', username, largeRoomThreshold: largeRoom, headroom };
   const { keys } = await store.read(roomId, { keys: [settingsKey] });
-  const { owner, topic, retention: kept } = model;
-  expect(keys.get(settingsKey)?.value).toEqual({ owner, topic, ...(kept && { retention: kept }) });
+  const { owner, topic, retention: stored } = model;
+  expect(keys.get(settingsKey)?.value).toEqual({ owner, topic, ...(stored && { retention: stored }) });
   const { members } = await listMembers(store, { roomId, limit: 500 });
   expect(members.map((each) => foldName(each.username)).sort()).toEqual([...model.members.keys()].sort());
   const { chats } = await listChats(store, { roomId, limit: 500 }, caller);
@@ -341,12 +341,12 @@ function replayKey(keys: Map<string, number>, key: string, entry: Entry): void {
 const memberKeys = (name: string): string[] => [memberKey(name), ...comparisonForms(name).slice(1).map(skeletonKey)];
 
 function keysNamedBy({ kind, by, author, body }: Entry): string[] {
-  const told = (body ?? {}) as { username: string; chatSeq: number; reaction: string };
+  const received = (body ?? {}) as { username: string; chatSeq: number; reaction: string };
   if (kind === 'create:room') return [settingsKey, ...comparisonForms(by).map(skeletonKey)];
   if (kind === 'update:room') return [settingsKey];
   if (kind === 'add:member') return memberKeys(by);
-  if (kind === 'remove:member') return memberKeys(told.username);
-  if (kind === 'update:chat' || kind === 'delete:chat') return body === null ? [] : [chatKey(told.chatSeq)];
-  if (kind === 'add:reaction' || kind === 'remove:reaction') return [reactionKey(told.chatSeq, told.reaction, author)];
+  if (kind === 'remove:member') return memberKeys(received.username);
+  if (kind === 'update:chat' || kind === 'delete:chat') return body === null ? [] : [chatKey(received.chatSeq)];
+  if (kind === 'add:reaction' || kind === 'remove:reaction') return [reactionKey(received.chatSeq, received.reaction, author)];
   return [];
 }

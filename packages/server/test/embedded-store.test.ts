@@ -50,7 +50,7 @@ describe('a data directory belongs to one server', () => {
     for await (const [line] of remaining(lines)) said.push(line);
 
     const store = await open(folder);
-    for (const line of said) await isKept(store, line);
+    for (const line of said) await isStored(store, line);
     const entries = await entriesOf(store);
     expect(entries.length % 2, 'the two drafts of an append are both there or neither').toBe(1);
     await add(store, 'den', await epochOf(store), draft('goes on'));
@@ -68,10 +68,10 @@ describe('a data directory belongs to one server', () => {
 });
 
 /** What the writing process said of an append: its name and the seqs that it was answered. */
-async function isKept(store: Store, line: string): Promise<void> {
+async function isStored(store: Store, line: string): Promise<void> {
   const [name, ...seqs] = line.split(' ');
-  const kept = await store.findByIdempotencyKey('den', String(name));
-  expect(kept?.entries.map(({ seq }) => String(seq))).toEqual(seqs);
+  const stored = await store.findByIdempotencyKey('den', String(name));
+  expect(stored?.entries.map(({ seq }) => String(seq))).toEqual(seqs);
 }
 
 describe('a directory that cannot be used is refused, and left unchanged', () => {
@@ -95,12 +95,12 @@ describe('a directory that cannot be used is refused, and left unchanged', () =>
     await isRefused(folder, 'failed', /cannot be written to/);
   });
 
-  const strangers: [what: string, bytes: () => Buffer][] = [
+  const unknownClients: [what: string, bytes: () => Buffer][] = [
     ['a short text', () => Buffer.from('mine')],
     ['a long text', () => Buffer.from('mine '.repeat(10_000))],
     ['noise', () => randomBytes(100_000)],
   ];
-  test.each(strangers)('a file that is not a database: %s', async (_, bytes) => {
+  test.each(unknownClients)('a file that is not a database: %s', async (_, bytes) => {
     const folder = newFolder();
     writeFileSync(join(folder, 'engawa.db'), bytes());
     await isRefusedUnchanged(folder, /damaged or not a database of Engawa/);
@@ -444,16 +444,16 @@ describe.skipIf(!canMount)('a full disk', () => {
 
   /** Appends until the disk is full; returns the texts whose append was acknowledged. */
   async function appendUntilFull(store: Store, room: string, size: number): Promise<string[]> {
-    const kept: string[] = [];
+    const stored: string[] = [];
     const epoch = await epochOf(store, room);
     for (;;) {
-      const text = `${room} ${kept.length} `.padEnd(size, 'x');
+      const text = `${room} ${stored.length} `.padEnd(size, 'x');
       const outcome = await store.append(room, { epoch, expectedVersions: [], drafts: [draft(text)] }).catch((error: unknown) => error);
       if (outcome instanceof Error) {
         expect(outcome).toMatchObject({ name: 'StoreError', reason: 'full' });
-        return kept;
+        return stored;
       }
-      kept.push(text);
+      stored.push(text);
     }
   }
 
@@ -464,10 +464,10 @@ describe.skipIf(!canMount)('a full disk', () => {
       const store = await open(disk);
       await add(store, 'den', null, draft('opens'));
       fill(disk, 1024 * 1024);
-      const kept = await appendUntilFull(store, 'den', size);
-      expect(kept.length).toBeGreaterThan(0);
+      const stored = await appendUntilFull(store, 'den', size);
+      expect(stored.length).toBeGreaterThan(0);
       expect(store.isWritable).toBe(false);
-      expect(await textsOf(store)).toEqual(['opens', ...kept]);
+      expect(await textsOf(store)).toEqual(['opens', ...stored]);
       expect(await appendUntilFull(store, 'den', SIZE / 2)).toEqual([]);
       const opening = { epoch: null, expectedVersions: [], drafts: [draft('opens '.padEnd(SIZE / 2))] };
       await expect(store.append('attic', opening)).rejects.toMatchObject({ name: 'StoreError', reason: 'full' });
@@ -477,9 +477,9 @@ describe.skipIf(!canMount)('a full disk', () => {
       await add(store, 'attic', null, draft('opens'));
       await add(store, 'den', await epochOf(store), draft('there is space'));
       expect(store.isWritable).toBe(true);
-      expect(await textsOf(store)).toEqual(['opens', ...kept, 'there is space']);
+      expect(await textsOf(store)).toEqual(['opens', ...stored, 'there is space']);
       await store.close();
-      expect(await textsOf(await open(disk))).toEqual(['opens', ...kept, 'there is space']);
+      expect(await textsOf(await open(disk))).toEqual(['opens', ...stored, 'there is space']);
     },
   );
 
@@ -492,9 +492,9 @@ describe.skipIf(!canMount)('a full disk', () => {
       store.append('den', { epoch, expectedVersions: [], idempotencyKey: String(index), drafts: [draft(`${index} `.padEnd(1_500))] }),
     );
     const answers = await Promise.allSettled(asked);
-    const kept = answers.flatMap((answer, index) => (answer.status === 'fulfilled' ? [String(index)] : []));
-    expect([kept.length > 0, kept.length < 3_000]).toEqual([true, true]);
-    expect((await textsOf(store)).slice(1).map((text) => text?.trim())).toEqual(kept);
+    const stored = answers.flatMap((answer, index) => (answer.status === 'fulfilled' ? [String(index)] : []));
+    expect([stored.length > 0, stored.length < 3_000]).toEqual([true, true]);
+    expect((await textsOf(store)).slice(1).map((text) => text?.trim())).toEqual(stored);
 
     rmSync(ballastOf(disk));
     const again = times(3_000, (index) =>
@@ -524,10 +524,10 @@ describe.skipIf(!canMount)('a full disk', () => {
     const store = await open(disk);
     await add(store, 'den', null, draft('opens'));
     fill(disk, 100_000);
-    const kept = await appendUntilFull(store, 'den', 5_000);
+    const stored = await appendUntilFull(store, 'den', 5_000);
     await store.close();
     rmSync(ballastOf(disk));
-    expect(await textsOf(await open(disk))).toEqual(['opens', ...kept]);
+    expect(await textsOf(await open(disk))).toEqual(['opens', ...stored]);
   });
 
   test('leaves a directory of format 1 unchanged until there is space to migrate it', async () => {
@@ -561,13 +561,13 @@ describe('a disk with write errors', () => {
     const { lines } = startProcess(folder, 'fail', ['sh', '-c', 'ulimit -f 1000; exec "$@"', 'sh']);
     expect(await nextLine(lines)).toBe('failed');
     expect(await nextLine(lines)).toMatch(/^failed .* The disk failed before/);
-    const [, kept, read] = /^not writable, (\d+) kept, (\d+) read$/.exec(await nextLine(lines)) ?? [];
-    expect(Number(kept)).toBeGreaterThan(1);
-    expect(read).toBe(kept);
+    const [, stored, read] = /^not writable, (\d+) kept, (\d+) read$/.exec(await nextLine(lines)) ?? [];
+    expect(Number(stored)).toBeGreaterThan(1);
+    expect(read).toBe(stored);
     expect((await lines.next()).done).toBe(true);
 
     const store = await open(folder);
-    expect(await textsOf(store)).toHaveLength(Number(kept));
+    expect(await textsOf(store)).toHaveLength(Number(stored));
     await add(store, 'den', await epochOf(store), draft('goes on'));
   });
 });
@@ -746,7 +746,7 @@ describe('after reopening', () => {
     await add(store, 'gone', null, draft('opens and ends', { endsRoom: true }));
     const before = await pictureOf(store);
     expect([before.page.oldest, before.tickets.length, before.facts.keys.get('member/aya')?.mark]).toEqual([2, 1, 2]);
-    expect(before.lapsed.map(({ key }) => key).sort()).toEqual(['lease/n2', 'lease/n3']);
+    expect(before.expired.map(({ key }) => key).sort()).toEqual(['lease/n2', 'lease/n3']);
     await store.close();
 
     const again = await open(folder, { clock });
@@ -764,8 +764,12 @@ describe('after reopening', () => {
   test('clocks continue above all earlier values, though the wall clock went back and the newest room has ended', async () => {
     const folder = newFolder();
     let now = 1_700_000_000_000;
-    const ticks: number[] = [];
-    const listener = { onAppend: (told: AppendNotice) => ticks.push(...told.entries.map(({ hlc }) => hlc)), onPublish() {}, onGap() {} };
+    const hlcs: number[] = [];
+    const listener = {
+      onAppend: (received: AppendNotice) => hlcs.push(...received.entries.map(({ hlc }) => hlc)),
+      onPublish() {},
+      onGap() {},
+    };
     for (const step of [0, 0, -3_600_000, 60_000]) {
       now += step;
       const store = await open(folder, { clock: () => now });
@@ -775,8 +779,8 @@ describe('after reopening', () => {
       await until(() => markersIn(folder).size === 0);
       await store.close();
     }
-    expect(ticks).toHaveLength(12);
-    expect(ticks).toEqual([...new Set(ticks)].sort((a, b) => a - b));
+    expect(hlcs).toHaveLength(12);
+    expect(hlcs).toEqual([...new Set(hlcs)].sort((a, b) => a - b));
   });
 
   test('imported data is unchanged, and clocks continue above it in every room', async () => {
@@ -788,14 +792,14 @@ describe('after reopening', () => {
     const store = await open(folder, { clock: () => 1_000_000 });
     await store.importChunk(parcel!);
     const before = await pictureOf(store);
-    expect(before.lapsed).toEqual([{ room: 'den', key: 'lease/n1' }]);
+    expect(before.expired).toEqual([{ room: 'den', key: 'lease/n1' }]);
     await store.close();
 
     const again = await open(folder, { clock: () => 1_000_000 });
     expect(await pictureOf(again)).toEqual(before);
     await add(again, 'attic', null, draft('told later'));
-    const [told] = (await again.readPage('attic', { limit: 1 })).entries;
-    expect(told?.hlc).toBeGreaterThan(Number(before.page.entries.at(-1)?.hlc));
+    const [received] = (await again.readPage('attic', { limit: 1 })).entries;
+    expect(received?.hlc).toBeGreaterThan(Number(before.page.entries.at(-1)?.hlc));
     expect(again.durability).toBe('fsync');
   });
 
@@ -829,7 +833,7 @@ async function pictureOf(store: Store) {
     leases: await store.listKeys('den', 'lease', { limit: 10 }),
     secret: await store.secret(),
     recalled: await store.findByIdempotencyKey('den', 'aya:1'),
-    lapsed: await store.listExpiredLeases(10),
+    expired: await store.listExpiredLeases(10),
   };
 }
 

@@ -59,15 +59,15 @@ test('typing is broadcast to the room, and no entry', async () => {
 
 test('of many ephemeral events of one member only the latest is broadcast', async () => {
   const { aya, ben } = await startRoom();
-  const heard: string[] = [];
-  aya.onAny((event: string) => heard.push(event));
+  const received: string[] = [];
+  aya.onAny((event: string) => received.push(event));
   for (let times = 0; times < 200; times += 1) {
     ben.emit('start:typing', { roomId, username: 'ben' });
     ben.emit('stop:typing', { roomId, username: 'ben' });
   }
-  await until(() => heard.includes('stop:typing:success'), 'aya receives the last event');
+  await until(() => received.includes('stop:typing:success'), 'aya receives the last event');
   await say(aya, 'aya', 'enough');
-  expect(heard.filter((event) => event.includes('typing')).length).toBeLessThan(20);
+  expect(received.filter((event) => event.includes('typing')).length).toBeLessThan(20);
 });
 
 test.each([
@@ -112,36 +112,36 @@ test('ephemeral events have a rate of their own, and do not use that of chats', 
 describe('presence', () => {
   test('a member is online, away when they set it, offline when they dropped, and online when they are back', async () => {
     const { url, aya, ben, session } = await startRoom();
-    const told = collectEvents(aya, 'update:presence:success');
+    const receivedEvents = collectEvents(aya, 'update:presence:success');
     expect(await memberNamed(aya, 'ben')).toMatchObject({ presence: 'online' });
     await requestOk(ben, 'update:presence', { roomId, username: 'ben', presence: 'away' });
-    await until(() => told.at(-1)?.presence === 'away', 'aya receives that ben is away');
+    await until(() => receivedEvents.at(-1)?.presence === 'away', 'aya receives that ben is away');
     expect(await memberNamed(aya, 'ben')).toMatchObject({ presence: 'away' });
     drop(ben);
-    await until(() => told.at(-1)?.presence === 'offline', 'aya receives that ben is offline');
-    expect(told.at(-1)).toEqual({ roomId, username: 'ben', presence: 'offline', online: 1 });
+    await until(() => receivedEvents.at(-1)?.presence === 'offline', 'aya receives that ben is offline');
+    expect(receivedEvents.at(-1)).toEqual({ roomId, username: 'ben', presence: 'offline', online: 1 });
     await until(async () => (await memberNamed(aya, 'ben'))?.presence === 'offline', 'the list says so, too');
     const back = await connect(url, { auth: { session } });
     expect(await requestOk(back, 'add:member', { roomId, username: 'ben' })).toMatchObject({ online: 2 });
-    await until(() => told.at(-1)?.presence === 'online', 'aya receives that ben is back');
-    expect(told.at(-1)).toMatchObject({ online: 2 });
+    await until(() => receivedEvents.at(-1)?.presence === 'online', 'aya receives that ben is back');
+    expect(receivedEvents.at(-1)).toMatchObject({ online: 2 });
   });
 
   test('a member is away only when all their connections are, and offline after the last of them', async () => {
     const { url, aya, ben, session } = await startRoom();
-    const told: unknown[] = [];
+    const receivedEvents: unknown[] = [];
     aya.on('update:presence:success', ({ username, presence }: { username: string; presence: string }) => {
-      if (username === 'ben') told.push(presence);
+      if (username === 'ben') receivedEvents.push(presence);
     });
     const second = await connect(url, { auth: { session } });
     await requestOk(second, 'add:member', { roomId, username: 'ben' });
-    await until(() => told.length > 0, 'aya receives that ben came');
+    await until(() => receivedEvents.length > 0, 'aya receives that ben came');
     const say = (socket: Socket, presence: 'online' | 'away') =>
       requestOk(socket, 'update:presence', { roomId, username: 'ben', presence });
     const is = async (presence: string) => {
       // Longer than ephemeral events are batched: a wrong event would have arrived by now.
       await new Promise((resolve) => setTimeout(resolve, 150));
-      expect([await memberNamed(aya, 'ben'), told.at(-1)]).toMatchObject([{ presence }, presence]);
+      expect([await memberNamed(aya, 'ben'), receivedEvents.at(-1)]).toMatchObject([{ presence }, presence]);
     };
     await say(ben, 'away');
     await is('online');
@@ -158,7 +158,7 @@ describe('presence', () => {
     await is('away');
     drop(second);
     await is('offline');
-    expect(told).toEqual(['online', 'away', 'online', 'away', 'online', 'away', 'offline']);
+    expect(receivedEvents).toEqual(['online', 'away', 'online', 'away', 'online', 'away', 'offline']);
   });
 
   test('a member on two servers has the more present of both states', async () => {
@@ -172,12 +172,12 @@ describe('presence', () => {
     await requestOk(other, 'add:member', { roomId, username: 'other' });
     const say = (socket: Socket, presence: 'online' | 'away') =>
       requestOk(socket, 'update:presence', { roomId, username: 'ben', presence });
-    const told = [collectEvents(aya, 'update:presence:success'), collectEvents(other, 'update:presence:success')];
+    const receivedEvents = [collectEvents(aya, 'update:presence:success'), collectEvents(other, 'update:presence:success')];
     const are = async (presence: string) => {
       await until(async () => (await memberNamed(aya, 'ben'))?.presence === presence, `one server says ${presence}`);
       await until(async () => (await memberNamed(other, 'ben'))?.presence === presence, `the other says ${presence}`);
       await new Promise((resolve) => setTimeout(resolve, 150));
-      const last = told.map((all) => all.findLast(({ username }) => username === 'ben')?.presence);
+      const last = receivedEvents.map((all) => all.findLast(({ username }) => username === 'ben')?.presence);
       expect(last).toEqual([presence, presence]);
     };
     await say(ben, 'online');
@@ -193,16 +193,16 @@ describe('presence', () => {
   });
 
   test('a phone that sleeps for 40 seconds stays a member on servers with a longer absence or grace period; otherwise it has left', async () => {
-    const servers: [flags: string[], hasLapsed: boolean][] = [
+    const servers: [flags: string[], hasExpired: boolean][] = [
       [[], false],
       [['--absence', '0'], true],
       [['--absence', '0', '--grace', '1m'], false],
     ];
     // At the same time, since most of it is waiting.
     const outcomes = await Promise.all(servers.map(async ([flags]) => sleepAndComeBack(flags)));
-    for (const [index, [, hasLapsed]] of servers.entries()) {
-      const told = hasLapsed ? [[{ username: 'phone' }], [{ username: 'phone', reason: 'timed_out' }]] : [[], []];
-      expect(outcomes[index], servers[index]?.[0].join(' ')).toMatchObject(told);
+    for (const [index, [, hasExpired]] of servers.entries()) {
+      const receivedEvents = hasExpired ? [[{ username: 'phone' }], [{ username: 'phone', reason: 'timed_out' }]] : [[], []];
+      expect(outcomes[index], servers[index]?.[0].join(' ')).toMatchObject(receivedEvents);
     }
 
     /** The joins and leaves of the phone that others received; without any, its presence is online again. */
@@ -247,7 +247,7 @@ describe('presence', () => {
     for (const [index, username] of names.entries()) {
       const socket = await connect(again, { auth: { session: sessions[index] } });
       for (const event of ['members:changed', 'update:presence:success'])
-        socket.on(event, (told: { online: number }) => (online[index] = told.online));
+        socket.on(event, (receivedEvents: { online: number }) => (online[index] = receivedEvents.online));
       const [room] = (await requestOk(socket, 'resume:rooms', { rooms: [{ roomId, username, epoch: '', seq: 0 }] })).rooms;
       if (room?.outcome !== 'reset') throw new Error(`It is ${room?.outcome}.`);
       online[index] = room.online;
@@ -261,12 +261,12 @@ describe('presence', () => {
     const two = await startServer({ store: await storeForAnotherServer(one.store) });
     const [aya, ben] = [await connect(one.url), await connect(two.url)];
     await requestOk(aya, 'create:room', { roomId, username: 'aya' });
-    const told = collectEvents(aya, 'update:presence:success');
+    const receivedEvents = collectEvents(aya, 'update:presence:success');
     await requestOk(ben, 'add:member', { roomId, username: 'ben' });
-    await until(() => told.some(({ username }) => username === 'ben'), 'aya receives the presence of ben');
+    await until(() => receivedEvents.some(({ username }) => username === 'ben'), 'aya receives the presence of ben');
     await until(async () => {
       await requestOk(aya, 'update:presence', { roomId, username: 'aya', presence: 'online' });
-      return told.at(-1)?.online === 2;
+      return receivedEvents.at(-1)?.online === 2;
     }, 'both are counted');
   });
 });
@@ -278,15 +278,15 @@ describe.each(storeKinds)('read marks on the %s store', (_, open) => {
 
   test('a mark only advances, the rest is unread, and the room receives it', async () => {
     const { aya, ben } = await startRoom({ store: await open() });
-    const told = collectEvents(aya, 'mark:read:success');
+    const receivedEvents = collectEvents(aya, 'mark:read:success');
     const seqs = [await say(aya, 'aya', '1'), await say(aya, 'aya', '2'), await say(aya, 'aya', '3')].map(({ seq }) => seq);
     const [first, second, third] = seqs as [number, number, number];
     expect(await memberNamed(aya, 'ben')).toMatchObject({ since: 3, read: 3 });
     expect(await mark(ben, 'ben', second)).toMatchObject({ read: second, unread: 1, mentions: 0, asOf: third });
     expect(await mark(ben, 'ben', first)).toMatchObject({ read: second, unread: 1 });
     expect(await mark(ben, 'ben', third)).toMatchObject({ read: third, unread: 0 });
-    await until(() => told.at(-1)?.read === third, 'aya receives the read mark of ben');
-    expect(told.every(({ read }) => read === second || read === third)).toBe(true);
+    await until(() => receivedEvents.at(-1)?.read === third, 'aya receives the read mark of ben');
+    expect(receivedEvents.every(({ read }) => read === second || read === third)).toBe(true);
     await say(aya, 'aya', '4');
     expect(await memberNamed(aya, 'ben')).toMatchObject({ read: third });
     expect(await requestOk(ben, 'add:member', { roomId, username: 'ben' })).toMatchObject({ read: third, seq: third + 1, unread: 1 });
@@ -390,7 +390,7 @@ test('a mark beyond the head, or for another member, is refused', async () => {
 });
 
 test('ephemeral events and counts that arrive after the room has ended are not broadcast', async () => {
-  const told: string[] = [];
+  const receivedEvents: string[] = [];
   const announced: object[] = [];
   const signals = new EphemeralEvents({
     node: 'here',
@@ -399,7 +399,7 @@ test('ephemeral events and counts that arrive after the room has ended are not b
     countLocalOnline: () => 1,
     localPresence: () => 'online',
     reassertPresence: async () => undefined,
-    broadcast: (event) => told.push(event),
+    broadcast: (event) => receivedEvents.push(event),
     emitToMember: () => undefined,
     publish: async (said) => void announced.push(said),
     onError: () => undefined,
@@ -409,5 +409,5 @@ test('ephemeral events and counts that arrive after the room has ended are not b
   signals.receive({ node: 'there', online: 1, said: { event: 'start:typing', signal: { roomId, username: 'ben' } } });
   signals.scheduleCount();
   await new Promise((resolve) => setTimeout(resolve, 1_200));
-  expect([told, announced.length]).toEqual([[], before]);
+  expect([receivedEvents, announced.length]).toEqual([[], before]);
 });

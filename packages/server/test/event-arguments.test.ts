@@ -15,7 +15,8 @@ function argumentsOf(socket: Socket, all: Map<string, unknown[][]>): void {
   socket.onAny((event: string, ...args: unknown[]) => void all.set(event, [...(all.get(event) ?? []), args]));
 }
 
-const isEntry = ([told]: unknown[]): boolean => typeof told === 'object' && told !== null && 'prev' in told && 'by' in told;
+const isEntry = ([received]: unknown[]): boolean =>
+  typeof received === 'object' && received !== null && 'prev' in received && 'by' in received;
 
 test('only entries end in a text, and every event has arguments', async () => {
   const store = await newStore();

@@ -177,7 +177,7 @@ describe('both headers', () => {
 
 describe('over HTTP', () => {
   const { connections } = LIMITS.perAddress;
-  const crowd = (url: string, headers: (each: number) => Record<string, string>) =>
+  const group = (url: string, headers: (each: number) => Record<string, string>) =>
     Promise.all(Array.from({ length: 2 * connections + 1 }, (_, each) => openRawWebSocket(url, { headers: headers(each) })));
 
   test.each([
@@ -189,17 +189,17 @@ describe('over HTTP', () => {
     ['a forged Forwarded beside X-Forwarded-For', (each: number) => ({ 'x-forwarded-for': '203.0.113.9', forwarded: `for=1.1.1.${each}` })],
   ])('%s does not change the address', async (_, headers) => {
     const { url } = await startServer({ trustedProxies: 1 });
-    await expect(crowd(url, headers as (each: number) => Record<string, string>)).rejects.toThrow('429');
+    await expect(group(url, headers as (each: number) => Record<string, string>)).rejects.toThrow('429');
   });
 
   test.each([[['10.0.0.0/8', '::1']], [['192.0.2.7']]])('clients cannot forge addresses beside proxies of %j', async (trustedProxies) => {
     const { url } = await startServer({ trustedProxies });
-    await expect(crowd(url, (each) => ({ 'x-forwarded-for': `203.0.113.${each}` }))).rejects.toThrow('429');
+    await expect(group(url, (each) => ({ 'x-forwarded-for': `203.0.113.${each}` }))).rejects.toThrow('429');
   });
 
   test('through a proxy of a trusted network each client has limits of its own', async () => {
     const { url } = await startServer({ trustedProxies: ['127.0.0.0/8'], connectionRatePerAddress: 0 });
-    await Promise.all((await crowd(url, (each) => ({ forwarded: `for=203.0.113.${each}` }))).map((each) => connectRaw(each)));
+    await Promise.all((await group(url, (each) => ({ forwarded: `for=203.0.113.${each}` }))).map((each) => connectRaw(each)));
   });
 });
 

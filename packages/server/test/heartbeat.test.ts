@@ -9,7 +9,7 @@ const SLACK_MS = 400;
 
 const start = async () => startServer({ rateLimits: 'off', pingInterval: INTERVAL_MS, pingTimeout: TIMEOUT_MS });
 const waits = (milliseconds: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, milliseconds));
-const pings = (heard: readonly string[]): number => heard.filter((packet) => packet === '2').length;
+const pings = (receivedEvents: readonly string[]): number => receivedEvents.filter((packet) => packet === '2').length;
 
 test('a client that answers no ping is detected in time, and the others stay', async () => {
   const { url } = await start();
@@ -68,9 +68,9 @@ test('a client that upgrades from polling to a WebSocket is pinged there', async
   const { url } = await start();
   const client = await connect(url, { transports: ['polling', 'websocket'] });
   await until(() => client.io.engine.transport.name === 'websocket', 'the client has upgraded');
-  let heard = 0;
-  client.io.engine.on('packet', ({ type }: { type: string }) => (heard += type === 'ping' ? 1 : 0));
+  let receivedEvents = 0;
+  client.io.engine.on('packet', ({ type }: { type: string }) => (receivedEvents += type === 'ping' ? 1 : 0));
   await waits(4 * INTERVAL_MS);
-  expect(heard).toBeGreaterThanOrEqual(3);
+  expect(receivedEvents).toBeGreaterThanOrEqual(3);
   expect(client.connected).toBe(true);
 });

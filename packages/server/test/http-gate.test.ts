@@ -34,7 +34,7 @@ const ask = (url: string, { method = 'GET', path, headers = {}, body = '' }: Wis
   );
 
 /** An open TCP connection, and what came on it so far. */
-async function open(url: string): Promise<{ socket: TcpSocket; heard: () => string; closed: Promise<void> }> {
+async function open(url: string): Promise<{ socket: TcpSocket; receivedEvents: () => string; closed: Promise<void> }> {
   const { hostname, port } = new URL(url);
   const socket = createConnection(Number(port), hostname).on('error', () => undefined);
   onTestFinished(() => void socket.destroy());
@@ -42,7 +42,7 @@ async function open(url: string): Promise<{ socket: TcpSocket; heard: () => stri
   socket.on('data', (chunk: Buffer) => chunks.push(chunk));
   const closed = new Promise<void>((resolve) => socket.on('close', () => resolve()));
   await once(socket, 'connect');
-  return { socket, heard: () => Buffer.concat(chunks).toString(), closed };
+  return { socket, receivedEvents: () => Buffer.concat(chunks).toString(), closed };
 }
 
 test.each(['socket.io.js', 'socket.io.min.js', 'socket.io.esm.min.js', 'socket.io.msgpack.min.js.map'])(
@@ -156,10 +156,10 @@ describe('JSONP', () => {
 
 describe('origins', () => {
   const openSession = async () => {
-    const scene = await startWithBystanders({ allowedOrigins: [GOOD] });
-    const session = await connectRaw(await openRawPolling(scene.url, { headers: { ...ATTACKER_HEADERS, origin: GOOD } }));
+    const setup = await startWithBystanders({ allowedOrigins: [GOOD] });
+    const session = await connectRaw(await openRawPolling(setup.url, { headers: { ...ATTACKER_HEADERS, origin: GOOD } }));
     const { pathname, search } = new URL(session.address);
-    return { ...scene, session, path: pathname + search };
+    return { ...setup, session, path: pathname + search };
   };
 
   test.each([
@@ -246,10 +246,10 @@ describe('requests of one address', () => {
 
   test('pipelined requests are answered until the rate is used up; then one 429 follows, and nothing after it', async () => {
     const { url } = await startServer({ requestRatePerAddress: 5 });
-    const { socket, heard, closed } = await open(url);
+    const { socket, receivedEvents, closed } = await open(url);
     socket.write(pipelined(1_000));
     await withTimeout(closed, 'the end of the connection');
-    const answers = heard().split('HTTP/1.1 ').slice(1);
+    const answers = receivedEvents().split('HTTP/1.1 ').slice(1);
     expect(answers.map((answer) => answer.slice(0, 3))).toEqual([...Array.from({ length: 50 }, () => '200'), '429']);
     expect(answers.at(-1)).toMatch(/retry-after: 1\r\n[\s\S]*{"error":"rate_limited","message":"[^"]+","retryable":true}/);
   });
@@ -271,7 +271,7 @@ describe('requests of one address', () => {
     const second = await open(url);
     second.socket.write(pipelined(1));
     await withTimeout(second.closed, 'the end of the second connection');
-    expect(second.heard()).toBe('');
+    expect(second.receivedEvents()).toBe('');
     await until(async () => (await ask(url, { path: '/health' }).catch(() => undefined))?.status === 200, 'it is answered again');
   });
 
@@ -308,7 +308,7 @@ describe('requests of one address', () => {
     await expectUnharmed();
     await withTimeout(Promise.all(half.map(({ closed }) => closed)), 'the end of them all', 20_000);
     expect(performance.now() - began).toBeGreaterThan(9_000);
-    const [silent, ...begun] = half.map(({ heard }) => heard());
+    const [silent, ...begun] = half.map(({ receivedEvents }) => receivedEvents());
     expect(silent).toBe('');
     for (const answer of begun) expect(answer).toMatch(/^HTTP\/1\.1 408 /);
     await expectUnharmed();

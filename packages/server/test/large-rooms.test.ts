@@ -38,26 +38,26 @@ async function join(url: string, username: string): Promise<Guest> {
 const say = (socket: Socket, username: string, message: string) => requestOk(socket, 'create:chat', { roomId, username, message });
 const leave = ({ socket, username }: Guest) => requestOk(socket, 'remove:member', { roomId, username });
 const drop = ({ socket }: Guest): void => void socket.io.engine.close();
-const membersTold = (socket: Socket) => collectEvents(socket, 'members:changed') as unknown as ServerNotice<'members:changed'>[];
+const memberCounts = (socket: Socket) => collectEvents(socket, 'members:changed') as unknown as ServerNotice<'members:changed'>[];
 const kindsIn = async (store: Store) =>
   (await store.readPage(roomId, { after: 0, limit: 500 })).entries.map(({ kind, by, quiet }) => `${by} ${kind}${quiet ? ' quietly' : ''}`);
 
 describe.each(storeKinds)('on the %s store', (_, open) => {
   test('joins and leaves are stored unlisted, sent to the member concerned, and to the others as counts', async () => {
     const { url, store, owner, guests } = await startRoom(LARGE, { store: await open() });
-    const told = membersTold(owner);
+    const receivedEvents = memberCounts(owner);
     const others = [collectEvents(owner, 'add:member:success'), collectEvents(owner, 'remove:member:success')];
     const socket = await connect(url);
     const [joined, left] = [collectEvents(socket, 'add:member:success'), collectEvents(socket, 'remove:member:success')];
     const { id, seq, lastId, members } = await requestOk(socket, 'add:member', { roomId, username: 'late' });
     expect(joined).toMatchObject([{ by: 'late', username: 'late', seq, id, prev: lastId, quiet: true }]);
     expect(members).toBe(LARGE + 1);
-    await until(() => told.at(-1)?.members === LARGE + 1, 'the owner receives one member more');
-    expect(told.at(-1)).toMatchObject({ roomId, asOf: seq, online: LARGE + 1, joined: ['late'], left: [] });
+    await until(() => receivedEvents.at(-1)?.members === LARGE + 1, 'the owner receives one member more');
+    expect(receivedEvents.at(-1)).toMatchObject({ roomId, asOf: seq, online: LARGE + 1, joined: ['late'], left: [] });
     await requestOk(socket, 'remove:member', { roomId, username: 'late' });
     expect(left).toMatchObject([{ username: 'late', reason: 'left', quiet: true }]);
-    await until(() => told.at(-1)?.members === LARGE, 'the owner receives one member less');
-    expect(told.at(-1)).toMatchObject({ online: LARGE, left: ['late'] });
+    await until(() => receivedEvents.at(-1)?.members === LARGE, 'the owner receives one member less');
+    expect(receivedEvents.at(-1)).toMatchObject({ online: LARGE, left: ['late'] });
     // Leaves below the size of a large room are broadcast by name again.
     await leave(guests[2]!);
     await leave(guests[1]!);
@@ -93,10 +93,10 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     const caughtUp = { outcome: 'caught_up', seq: seq + 3, id, entries: [] };
     expect(await resume({ seq, id })).toMatchObject({ ...caughtUp, counts: { asOf: seq + 3, members: LARGE + 1, online: LARGE + 1 } });
     expect(await resume({ seq })).toMatchObject(caughtUp);
-    const heard = collectEvents(back, 'create:chat:success');
+    const arrived = collectEvents(back, 'create:chat:success');
     const next = await say(owner, 'guest 0', 'after');
-    await until(() => heard.length === 1, 'the member receives newer entries');
-    expect(heard).toMatchObject([{ seq: seq + 4, prev: id }]);
+    await until(() => arrived.length === 1, 'the member receives newer entries');
+    expect(arrived).toMatchObject([{ seq: seq + 4, prev: id }]);
     const now = await resume({ seq, id });
     expect(now).toMatchObject({ outcome: 'caught_up', seq: next.seq, id: next.id, entries: [{ message: 'after' }], counts: {} });
     expect(await resume({ seq: next.seq, id: next.id })).not.toHaveProperty('counts');
@@ -128,15 +128,15 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     await join(url, 'later');
     const resume = async (from: { seq: number; id?: string | null | undefined }, limit = 500) =>
       (await requestOk(socket, 'resume:rooms', { rooms: [{ roomId, username: 'late', epoch, ...from }], limit })).rooms[0];
-    const isTold = (message: string) => ({ epoch, entries: [{ message }] });
+    const isBroadcast = (message: string) => ({ epoch, entries: [{ message }] });
     for (const shown of [id, lastId])
       expect(await resume({ seq, id: shown })).toMatchObject({ outcome: 'caught_up', id: lastId, entries: [] });
     const first = await say(owner, 'guest 0', 'first');
     await say(owner, 'guest 0', 'second');
     for (const shown of [id, lastId]) {
       const part = await resume({ seq, id: shown }, 2);
-      expect(part).toMatchObject({ outcome: 'more', ...isTold('first') });
-      expect(await resume({ seq: first.seq, id: first.id })).toMatchObject({ outcome: 'caught_up', ...isTold('second') });
+      expect(part).toMatchObject({ outcome: 'more', ...isBroadcast('first') });
+      expect(await resume({ seq: first.seq, id: first.id })).toMatchObject({ outcome: 'caught_up', ...isBroadcast('second') });
       const step = await resume({ seq, id: shown }, 1);
       if (step?.outcome !== 'more') throw new Error('There is more.');
       expect(await resume({ seq: step.seq, id: step.id })).toMatchObject({ outcome: 'caught_up', entries: [{}, {}] });
@@ -156,7 +156,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     const far = { seq: again.seq, id: again.id };
     expect(await resume(far, 100)).toMatchObject({ outcome: 'caught_up', id: again.lastId, entries: [] });
     await say(owner, 'guest 0', 'third');
-    expect(await resume(far, 100)).toMatchObject({ outcome: 'caught_up', ...isTold('third') });
+    expect(await resume(far, 100)).toMatchObject({ outcome: 'caught_up', ...isBroadcast('third') });
     expect(await resume({ ...far, id: 'of another log' }, 100)).toMatchObject({ outcome: 'reset' });
   });
 
@@ -183,11 +183,11 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
 
   test('a member whose lease expires is counted, and not announced', async () => {
     const { owner, guests, store } = await startRoom(LARGE + 1, { store: await open(), graceMs: 200 });
-    const [told, presences] = [membersTold(owner), collectEvents(owner, 'update:presence:success')];
+    const [receivedEvents, presences] = [memberCounts(owner), collectEvents(owner, 'update:presence:success')];
     drop(guests[2]!);
-    await until(() => told.some(({ online }) => online === LARGE), 'one less is online');
-    await until(() => told.at(-1)?.members === LARGE, 'one less is a member');
-    expect(told.at(-1)?.left).toEqual(['guest 2']);
+    await until(() => receivedEvents.some(({ online }) => online === LARGE), 'one less is online');
+    await until(() => receivedEvents.at(-1)?.members === LARGE, 'one less is a member');
+    expect(receivedEvents.at(-1)?.left).toEqual(['guest 2']);
     expect(await kindsIn(store)).toContain('guest 2 remove:member quietly');
     expect(presences.filter(({ username }) => username === 'guest 2')).toEqual([]);
   });
@@ -195,11 +195,11 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
 
 test('a removal by the owner is broadcast to all members', async () => {
   const { owner, guests, store } = await startRoom(LARGE + 1);
-  const heard = collectEvents(guests[1]!.socket, 'remove:member:success');
+  const arrived = collectEvents(guests[1]!.socket, 'remove:member:success');
   const own = collectEvents(guests[3]!.socket, 'remove:member:success');
   await requestOk(owner, 'remove:member', { roomId, username: 'guest 3' });
-  await until(() => heard.length === 1 && own.length === 1, 'both receive it');
-  expect(heard).toMatchObject([{ username: 'guest 3', reason: 'removed' }]);
+  await until(() => arrived.length === 1 && own.length === 1, 'both receive it');
+  expect(arrived).toMatchObject([{ username: 'guest 3', reason: 'removed' }]);
   expect(await kindsIn(store)).toContain('guest 0 remove:member');
 });
 
@@ -220,11 +220,11 @@ test('members on several servers are counted together, by each server', async ()
   const one = await startRoom(LARGE);
   const two = await startServer({ store: await storeForAnotherServer(one.store), ...SETTINGS });
   const far = await join(two.url, 'far');
-  const [near, there] = [membersTold(one.owner), membersTold(far.socket)];
+  const [near, there] = [memberCounts(one.owner), memberCounts(far.socket)];
   const farther = await join(two.url, 'farther');
   const all = { members: LARGE + 2, online: LARGE + 2 };
-  await until(() => [near, there].every((told) => told.at(-1)?.online === all.online), 'both count five');
-  for (const told of [near, there]) expect(told.at(-1)).toMatchObject(all);
+  await until(() => [near, there].every((receivedEvents) => receivedEvents.at(-1)?.online === all.online), 'both count five');
+  for (const receivedEvents of [near, there]) expect(receivedEvents.at(-1)).toMatchObject(all);
   await requestOk(farther.socket, 'start:typing', { roomId, username: 'farther' });
   const typing = collectEvents(one.owner, 'typing:changed');
   await until(() => typing.length > 0, 'the typing is received on the other server');
@@ -236,32 +236,32 @@ test('members on several servers are counted together, by each server', async ()
 describe('ephemeral events in a large room', () => {
   test('typing is sent as a few names, and the fact that there are more', async () => {
     const { owner, guests } = await startRoom(8);
-    const heard: string[] = [];
-    owner.onAny((event: string) => heard.push(event));
-    const told = collectEvents(owner, 'typing:changed') as unknown as ServerNotice<'typing:changed'>[];
+    const arrived: string[] = [];
+    owner.onAny((event: string) => arrived.push(event));
+    const receivedEvents = collectEvents(owner, 'typing:changed') as unknown as ServerNotice<'typing:changed'>[];
     const type = ({ socket, username }: Guest) => requestOk(socket, 'start:typing', { roomId, username });
     await type(guests[1]!);
-    await until(() => told.length === 1, 'one types');
-    expect(told[0]).toEqual({ roomId, usernames: ['guest 1'], hasMore: false });
+    await until(() => receivedEvents.length === 1, 'one types');
+    expect(receivedEvents[0]).toEqual({ roomId, usernames: ['guest 1'], hasMore: false });
     await Promise.all(guests.slice(2).map(type));
-    await until(() => told.length === 2, 'several type');
-    expect(told[1]).toMatchObject({ hasMore: true });
-    expect(told[1]?.usernames).toHaveLength(3);
+    await until(() => receivedEvents.length === 2, 'several type');
+    expect(receivedEvents[1]).toMatchObject({ hasMore: true });
+    expect(receivedEvents[1]?.usernames).toHaveLength(3);
     await Promise.all(guests.slice(1).map(({ socket, username }) => requestOk(socket, 'stop:typing', { roomId, username })));
-    await until(() => told.length === 3, 'no member types');
-    expect(told[2]).toEqual({ roomId, usernames: [], hasMore: false });
-    expect(heard.filter((event) => event.endsWith('typing:success'))).toEqual([]);
+    await until(() => receivedEvents.length === 3, 'no member types');
+    expect(receivedEvents[2]).toEqual({ roomId, usernames: [], hasMore: false });
+    expect(arrived.filter((event) => event.endsWith('typing:success'))).toEqual([]);
   });
 
   test('a member who sends a chat is no longer typing', async () => {
     const { owner, guests } = await startRoom(LARGE);
-    const told = collectEvents(owner, 'typing:changed');
+    const receivedEvents = collectEvents(owner, 'typing:changed');
     const { socket, username } = guests[1]!;
     await requestOk(socket, 'start:typing', { roomId, username });
-    await until(() => told.length === 1, 'the member types');
+    await until(() => receivedEvents.length === 1, 'the member types');
     await say(socket, username, 'done');
-    await until(() => told.length === 2, 'the member no longer types');
-    expect(told[1]).toMatchObject({ usernames: [] });
+    await until(() => receivedEvents.length === 2, 'the member no longer types');
+    expect(receivedEvents[1]).toMatchObject({ usernames: [] });
   });
 
   test('read marks are sent to connections of the same member only', async () => {
@@ -281,7 +281,7 @@ describe('ephemeral events in a large room', () => {
 
   test('presence is correct on request, and a dropped member who returns is not shown as away', async () => {
     const { url, owner, guests } = await startRoom(LARGE + 1);
-    const heard = collectEvents(owner, 'update:presence:success');
+    const arrived = collectEvents(owner, 'update:presence:success');
     const { socket, session, username } = guests[1]!;
     const presence = async () =>
       (await requestOk(owner, 'list:members', { roomId })).members.find((member) => member.username === username)?.presence;
@@ -292,20 +292,20 @@ describe('ephemeral events in a large room', () => {
     const back = await connect(url, { auth: { session } });
     await requestOk(back, 'add:member', { roomId, username });
     expect(await presence()).toBe('online');
-    expect(heard.filter(({ presence: told }) => told !== 'online')).toEqual([]);
+    expect(arrived.filter(({ presence: receivedEvents }) => receivedEvents !== 'online')).toEqual([]);
   });
 });
 
 test('when many members join, each connection gets a bounded number of messages', { timeout: 30_000 }, async () => {
-  const CROWD = 2_000;
+  const MANY_MEMBERS = 2_000;
   const { url } = await startServer({ rateLimits: 'off', store: await newDurableStore() });
   const owner = await connect(url);
   await requestOk(owner, 'create:room', { roomId, username: 'owner' });
-  const told = membersTold(owner);
+  const receivedEvents = memberCounts(owner);
   const begun = performance.now();
-  const crowd = Array.from({ length: 20 }, async (_, part) => {
+  const group = Array.from({ length: 20 }, async (_, part) => {
     const some = [];
-    for (let number = part; number < CROWD; number += 20) {
+    for (let number = part; number < MANY_MEMBERS; number += 20) {
       const raw = await openRawWebSocket(url);
       await raw.waitForPacket(/^0/);
       await raw.send('40');
@@ -316,11 +316,11 @@ test('when many members join, each connection gets a bounded number of messages'
     }
     return some;
   });
-  const raws = (await Promise.all(crowd)).flat();
+  const raws = (await Promise.all(group)).flat();
   const seconds = (performance.now() - begun) / 1_000;
-  await until(() => told.at(-1)?.members === CROWD + 1, 'all are counted');
-  const heard = raws.flatMap((raw) => raw.received.filter((packet) => packet.startsWith('42')));
+  await until(() => receivedEvents.at(-1)?.members === MANY_MEMBERS + 1, 'all are counted');
+  const arrived = raws.flatMap((raw) => raw.received.filter((packet) => packet.startsWith('42')));
   // The first two hundred receive each other's joins by name; later each receives its own join, and a count a second.
-  expect(heard.length).toBeLessThan(2 * 200 ** 2 + CROWD * (3 + seconds));
-  expect(told.length).toBeLessThan(3 + seconds);
+  expect(arrived.length).toBeLessThan(2 * 200 ** 2 + MANY_MEMBERS * (3 + seconds));
+  expect(receivedEvents.length).toBeLessThan(3 + seconds);
 });

@@ -106,9 +106,9 @@ describe('sizes', () => {
       const { aya, ben, expectUnharmed } = await startWithBystanders({ store: await open() });
       const say = (message: string) => sendRequest(aya, 'create:chat', { roomId: ROOM, username: 'aya', message });
       const longest = '😀'.repeat(LIMITS.textCodePoints);
-      const hears = nextEvent(ben, 'create:chat:success');
+      const receives = nextEvent(ben, 'create:chat:success');
       expect(await say(longest)).toMatchObject({ ok: true });
-      expect((await hears).message).toBe(longest);
+      expect((await receives).message).toBe(longest);
       expect((await requestOk(ben, 'list:chats', { roomId: ROOM, limit: 1 })).chats[0]?.message).toBe(longest);
       for (const long of [`${longest}😀`, `${longest}a`, 'a'.repeat(LIMITS.textCodePoints + 1)])
         expect(await say(long)).toMatchObject(refusal('invalid_payload'));
@@ -219,13 +219,13 @@ describe('rates', () => {
     for (const roomId of ['one', 'two']) await requestOk(aya, 'create:room', { roomId, username: 'aya' });
     await requestOk(ben, 'add:member', { roomId: 'one', username: 'ben' });
     const say = (roomId: string) => sendRequest(aya, 'create:chat', { roomId, username: 'aya', message: 'x' });
-    const heardByBen = collectEvents(ben, 'create:chat:success');
+    const receivedByBen = collectEvents(ben, 'create:chat:success');
     const retryAfterMs = await spend(rates.chats, () => say('one'));
     expect((await say('two')).ok).toBe(true);
     await pause(retryAfterMs);
     expect((await say('one')).ok).toBe(true);
     const { chats } = await requestOk(ben, 'list:chats', { roomId: 'one' });
-    expect(heardByBen.map(({ seq }) => seq)).toEqual(chats.map(({ seq }) => seq));
+    expect(receivedByBen.map(({ seq }) => seq)).toEqual(chats.map(({ seq }) => seq));
   });
 
   test('the operator sets or lifts the chat rate of an author, and join replies state it', async () => {
@@ -377,13 +377,13 @@ describe('a client that does not read its answers', () => {
 
   test('over a WebSocket is disconnected; a client that reads is only refused', async () => {
     const { url, io, expectUnharmed } = await startWithBystanders();
-    const [reader, sleeper] = [
+    const [reader, slowReader] = [
       await connectRaw(await openRawWebSocket(url, { headers: ATTACKER_HEADERS })),
       await connectRaw(await openRawWebSocket(url, { headers: ATTACKER_HEADERS })),
     ];
-    sleeper.socket.pause();
+    slowReader.socket.pause();
     for (let times = 0; io.engine.clientsCount === 4 && times < 1_000; times += 1) {
-      await sleeper.send(...flood);
+      await slowReader.send(...flood);
       if (times < SEVERAL) expect(await attack(reader, flood.slice(0, 30))).not.toBe('closed');
     }
     await until(() => io.engine.clientsCount === 3, 'the client is disconnected');
@@ -393,10 +393,10 @@ describe('a client that does not read its answers', () => {
 
   test('is disconnected for unread room events, though it sends nothing; the others receive all events', async () => {
     const { url, io, aya, ben, expectUnharmed } = await startWithBystanders({ rateLimits: 'off', stallTimeoutMs: 500 });
-    const sleeper = await connectRaw(await openRawWebSocket(url, { headers: ATTACKER_HEADERS }));
-    await sleeper.send(`42["add:member",{"roomId":"${ROOM}","username":"sleeper"}]`);
-    await sleeper.waitForPacket(/add:member:success/);
-    sleeper.socket.pause();
+    const slowReader = await connectRaw(await openRawWebSocket(url, { headers: ATTACKER_HEADERS }));
+    await slowReader.send(`42["add:member",{"roomId":"${ROOM}","username":"sleeper"}]`);
+    await slowReader.waitForPacket(/add:member:success/);
+    slowReader.socket.pause();
     const toBen = collectEvents(ben, 'create:chat:success');
     let said = 0;
     for (; io.engine.clientsCount === 3 && said < 20_000; said += 500)
@@ -408,10 +408,10 @@ describe('a client that does not read its answers', () => {
 
   test('over polling is disconnected', async () => {
     const { url, io, expectUnharmed } = await startWithBystanders();
-    const sleeper = await openRawPolling(url, { headers: ATTACKER_HEADERS, polls: false });
-    await sleeper.send('40');
+    const slowReader = await openRawPolling(url, { headers: ATTACKER_HEADERS, polls: false });
+    await slowReader.send('40');
     await until(() => io.sockets.sockets.size === 3, 'the client is connected');
-    for (let times = 0; io.engine.clientsCount === 3 && times < 100; times += 1) await sleeper.send(...flood);
+    for (let times = 0; io.engine.clientsCount === 3 && times < 100; times += 1) await slowReader.send(...flood);
     await until(() => io.engine.clientsCount === 2, 'the client is disconnected');
     await expectUnharmed();
   });
@@ -419,20 +419,20 @@ describe('a client that does not read its answers', () => {
   test('is disconnected for the bytes of a few large answers, too', async () => {
     const { url, io, aya, expectUnharmed } = await startWithBystanders({ rateLimits: 'off', stallTimeoutMs: 500 });
     await allOf(300, () => requestOk(aya, 'create:chat', { roomId: ROOM, username: 'aya', message: '部'.repeat(LIMITS.textCodePoints) }));
-    const sleeper = await openRawPolling(url, { headers: ATTACKER_HEADERS, polls: false });
-    await sleeper.send('40');
+    const slowReader = await openRawPolling(url, { headers: ATTACKER_HEADERS, polls: false });
+    await slowReader.send('40');
     await until(() => io.sockets.sockets.size === 3, 'the client is connected');
-    await sleeper.send(`42["add:member",{"roomId":"${ROOM}","username":"sleeper"}]`);
+    await slowReader.send(`42["add:member",{"roomId":"${ROOM}","username":"sleeper"}]`);
     const asks = 64;
-    await sleeper.send(...Array.from({ length: asks }, () => `42["list:chats",{"roomId":"${ROOM}","limit":500}]`));
+    await slowReader.send(...Array.from({ length: asks }, () => `42["list:chats",{"roomId":"${ROOM}","limit":500}]`));
     await until(() => io.engine.clientsCount === 2, 'the client is disconnected');
     await expectUnharmed();
   });
 
   test('does not stop a server from closing, and neither does a request without an answer', async () => {
     const { url, stop } = await startServer();
-    const sleeper = await connectRaw(await openRawWebSocket(url));
-    sleeper.socket.pause();
+    const slowReader = await connectRaw(await openRawWebSocket(url));
+    slowReader.socket.pause();
     const { hostname, port } = new URL(url);
     const half = connectTcp(Number(port), hostname);
     half.on('error', () => undefined).write('POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nhalf');

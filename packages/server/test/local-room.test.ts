@@ -45,7 +45,7 @@ async function becomeMember(store: Store, name: string): Promise<void> {
   await store.append(ROOM, { epoch, expectedVersions: [], drafts: [{ ...made, lease: { key, node: 'node' } }] });
 }
 
-async function seat(room: LocalRoom, store: Store, username: string): Promise<Connection> {
+async function joinPeer(room: LocalRoom, store: Store, username: string): Promise<Connection> {
   const key = `member/${username}`;
   const member = (await store.read(ROOM, { keys: [key] })).keys.get(key);
   if (!member) throw new Error(`${username} is no member.`);
@@ -59,19 +59,19 @@ test('a shared page is not reused once the log has another end of the same lengt
   await say(replica, 'kept');
   const { store, replace } = replaceable(replica.copy());
   const room = await openRoom(store);
-  const toldOf = async (id: string): Promise<string[]> => {
+  const noticesOf = async (id: string): Promise<string[]> => {
     await say(store, id);
     await room.follower.catchUp();
     return (await room.readPage({ after: 1, limit: 10, bytes: 1_024 })).entries.map(({ entry }) => entry.id);
   };
 
-  expect(await toldOf('lost')).toEqual(['lost']);
+  expect(await noticesOf('lost')).toEqual(['lost']);
   replace(replica.copy());
-  expect(await toldOf('of a fork')).toEqual(['of a fork']);
+  expect(await noticesOf('of a fork')).toEqual(['of a fork']);
   // With the fork goes its epoch.
   replace(replica.copy());
   await room.follower.catchUp();
-  expect(await toldOf('instead')).toEqual(['instead']);
+  expect(await noticesOf('instead')).toEqual(['instead']);
 });
 
 test('a peer that joins a log with a new epoch while its membership is looked up stays', async () => {
@@ -86,10 +86,10 @@ test('a peer that joins a log with a new epoch while its membership is looked up
     return facts;
   };
   const room = await openRoom(new Proxy(store, { get: (_, name: keyof Store) => (name === 'read' ? read : store[name]) }));
-  await seat(room, store, 'ben');
-  await seat(room, store, 'dan');
+  await joinPeer(room, store, 'ben');
+  await joinPeer(room, store, 'dan');
 
-  meanwhile = () => seat(room, store, 'chiyo');
+  meanwhile = () => joinPeer(room, store, 'chiyo');
   replace(replica.copy());
   await room.follower.catchUp();
   await until(() => !room.isAttached('member/dan'), 'a member who is not in the log is detached');
@@ -119,7 +119,7 @@ test('a connection that ends before its presence is read is not counted', async 
   const store = openMemory();
   await becomeMember(store, 'ben');
   const room = await openRoom(store);
-  const [first, second] = [await seat(room, store, 'ben'), await seat(room, store, 'ben')];
+  const [first, second] = [await joinPeer(room, store, 'ben'), await joinPeer(room, store, 'ben')];
   const said: unknown[] = [];
   const announce = vi.spyOn(room.ephemeralEvents, 'publish').mockImplementation(async (signal) => void said.push(signal?.signal));
   room.detach(second, 'member/ben', 'ben');

@@ -7,8 +7,8 @@ const KIB = 1024;
 
 function pageOf(bytes: number): ReplayPage {
   const entry = { seq: 1, id: 'x', prev: null, at: 0, hlc: 1, by: 'aya', author: 'aya', kind: 'create:chat' };
-  const told = { entry: { ...entry, body: {}, quiet: false, listed: true }, payload: undefined, bytes };
-  return { epoch: 'e', head: 1, lastBroadcastId: 'x', hlc: 1, oldest: 1, bytes, now: 0, entries: [told], hasMore: false };
+  const received = { entry: { ...entry, body: {}, quiet: false, listed: true }, payload: undefined, bytes };
+  return { epoch: 'e', head: 1, lastBroadcastId: 'x', hlc: 1, oldest: 1, bytes, now: 0, entries: [received], hasMore: false };
 }
 
 test('a page is read once for all concurrent and later requests', async () => {

@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { openEmbedded } from '@engawa/server';
 import { describe, expect, onTestFinished, test } from 'vitest';
 
-const NOBODY = 65_534;
+const OTHER_USER = 65_534;
 
 const PRIVATE = {
   folder: '700',
@@ -77,10 +77,10 @@ describe('a directory of an earlier build', () => {
     await run(folder, { task: 'fill', umask: '022' });
     for (const name of readdirSync(folder)) chmodSync(join(folder, name), 0o666);
     chmodSync(folder, 0o777);
-    expect(warningsOfNobody(folder)).toContain('Other users of this machine can read');
-    for (const name of readdirSync(folder)) chownSync(join(folder, name), NOBODY, NOBODY);
-    chownSync(folder, NOBODY, NOBODY);
-    expect(warningsOfNobody(folder)).toBe('');
+    expect(warningsOfOtherUser(folder)).toContain('Other users of this machine can read');
+    for (const name of readdirSync(folder)) chownSync(join(folder, name), OTHER_USER, OTHER_USER);
+    chownSync(folder, OTHER_USER, OTHER_USER);
+    expect(warningsOfOtherUser(folder)).toBe('');
   });
 });
 
@@ -114,10 +114,10 @@ async function run(folder: string, { task, umask }: { task: 'hold' | 'fill'; uma
 }
 
 /** What a command that opens the store prints to a user who owns no file of the directory. */
-function warningsOfNobody(folder: string): string {
+function warningsOfOtherUser(folder: string): string {
   const program = fileURLToPath(new URL('../../engawa/bin/engawa.js', import.meta.url));
   const args = [program, 'move', '--from', folder, '--to', join(folder, 'other'), '--dry-run'];
-  const { status, stderr } = spawnSync(process.execPath, args, { cwd: tmpdir(), uid: NOBODY, gid: NOBODY, encoding: 'utf8' });
+  const { status, stderr } = spawnSync(process.execPath, args, { cwd: tmpdir(), uid: OTHER_USER, gid: OTHER_USER, encoding: 'utf8' });
   expect(status, stderr).toBe(0);
   return stderr;
 }

@@ -61,13 +61,13 @@ class Dictionary {
 
 class Client {
   readonly #socket: WebSocket;
-  readonly #heard: string[] = [];
+  readonly #received: string[] = [];
 
   constructor(url: string) {
     this.#socket = new WebSocket(`${url.replace('http', 'ws')}/socket.io/?EIO=4&transport=websocket`);
     this.#socket.on('message', (data: Buffer) => {
       const packet = data.toString();
-      if (!packet.startsWith(PRESENCE)) this.#heard.push(packet);
+      if (!packet.startsWith(PRESENCE)) this.#received.push(packet);
     });
     onTestFinished(() => this.#socket.terminate());
   }
@@ -77,22 +77,22 @@ class Client {
   }
 
   async next(wanted: string): Promise<string> {
-    await until(() => this.#heard.length > 0, `there is ${wanted}`);
-    return this.#heard.shift() ?? '';
+    await until(() => this.#received.length > 0, `there is ${wanted}`);
+    return this.#received.shift() ?? '';
   }
 
   get rest(): string[] {
-    return this.#heard;
+    return this.#received;
   }
 }
 
 test('the packets of the page are sent over a WebSocket byte for byte', async () => {
   const { url } = await startServer();
   const dictionary = new Dictionary();
-  const told = blocks.filter(({ kind }) => kind.startsWith('packets'));
-  expect(told.length).toBeGreaterThan(4);
+  const receivedEvents = blocks.filter(({ kind }) => kind.startsWith('packets'));
+  expect(receivedEvents.length).toBeGreaterThan(4);
   let client = new Client(url);
-  for (const { kind, lines } of told) {
+  for (const { kind, lines } of receivedEvents) {
     if (kind === 'packets after a drop') client = new Client(url);
     for (const line of lines) {
       const packet = line.slice(2);

@@ -26,9 +26,9 @@ interface Client {
   socket: Socket;
   /** How the connection ended: the code of its error, or `end`. */
   ended: Promise<string>;
-  heard: () => Buffer;
+  received: () => Buffer;
   /** Resolves with all received data, once it has this many bytes. */
-  hears: (bytes: number) => Promise<string>;
+  receives: (bytes: number) => Promise<string>;
 }
 
 function connect({ port }: FaultyProxy): Client {
@@ -39,12 +39,12 @@ function connect({ port }: FaultyProxy): Client {
   const ended = new Promise<string>((resolve) => {
     socket.on('error', (error: NodeJS.ErrnoException) => resolve(String(error.code))).on('close', () => resolve('end'));
   });
-  const heard = () => Buffer.concat(chunks);
-  const hears = async (bytes: number) => {
-    await until(() => heard().length >= bytes, `${bytes} bytes came`);
-    return heard().toString('latin1');
+  const received = () => Buffer.concat(chunks);
+  const receives = async (bytes: number) => {
+    await until(() => received().length >= bytes, `${bytes} bytes came`);
+    return received().toString('latin1');
   };
-  return { socket, ended, heard, hears };
+  return { socket, ended, received, receives };
 }
 
 /** The proxy, and a client that has received its first byte through it. */
@@ -52,22 +52,22 @@ async function start(options: Parameters<typeof startProxy>[1] = {}): Promise<Cl
   const { port, sockets } = await startEcho('.');
   const proxy = await startProxy({ port }, options);
   const client = connect(proxy);
-  await client.hears(1);
+  await client.receives(1);
   return { ...client, proxy, echo: sockets };
 }
 
 const pause = (milliseconds: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
 test('a proxy without faults changes nothing, and passes on half-closed connections', async () => {
-  const { socket, heard, ended } = await start();
+  const { socket, received, ended } = await start();
   const bytes = randomBytes(4 * 2 ** 20);
   socket.end(bytes);
   expect(await withTimeout(ended, 'the end')).toBe('end');
-  expect(heard().subarray(1).equals(bytes)).toBe(true);
+  expect(received().subarray(1).equals(bytes)).toBe(true);
 });
 
 test('a side that does not read makes the sender wait', async () => {
-  const { socket, proxy, hears } = await start();
+  const { socket, proxy, receives } = await start();
   proxy.stall(true);
   const bytes = randomBytes(16 * 2 ** 20);
   let isTaken = false;
@@ -75,7 +75,7 @@ test('a side that does not read makes the sender wait', async () => {
   await pause(300);
   expect(isTaken).toBe(false);
   proxy.stall(false);
-  expect((await hears(1 + bytes.length)).slice(1)).toBe(bytes.toString('latin1'));
+  expect((await receives(1 + bytes.length)).slice(1)).toBe(bytes.toString('latin1'));
 });
 
 test('cut resets every connection on both sides, and accepts new ones', async () => {
@@ -84,29 +84,29 @@ test('cut resets every connection on both sides, and accepts new ones', async ()
   proxy.cut();
   expect(await withTimeout(ended, 'the end')).toBe('ECONNRESET');
   await until(() => proxy.connections === 0 && echo.size === 0, 'nothing is left');
-  expect(await connect(proxy).hears(1)).toBe('.');
+  expect(await connect(proxy).receives(1)).toBe('.');
 });
 
 test('refuse resets new connections and leaves existing ones', async () => {
-  const { proxy, socket, hears } = await start();
+  const { proxy, socket, receives } = await start();
   proxy.refuse(true);
   expect(await withTimeout(connect(proxy).ended, 'the end')).toBe('ECONNRESET');
   socket.write('a');
-  expect(await hears(2)).toBe('.a');
+  expect(await receives(2)).toBe('.a');
   proxy.refuse(false);
-  expect(await connect(proxy).hears(1)).toBe('.');
+  expect(await connect(proxy).receives(1)).toBe('.');
 });
 
 test('stall passes nothing on, and neither side detects it', async () => {
-  const { proxy, socket, heard, hears, echo } = await start();
+  const { proxy, socket, received, receives, echo } = await start();
   proxy.stall(true);
   socket.write('a');
   const silent = connect(proxy);
   await until(() => echo.size === 2, 'the server has the second connection');
   await pause(200);
-  expect([heard().toString(), silent.heard().toString(), socket.closed]).toEqual(['.', '', false]);
+  expect([received().toString(), silent.received().toString(), socket.closed]).toEqual(['.', '', false]);
   proxy.stall(false);
-  expect([await hears(2), await silent.hears(1)]).toEqual(['.a', '.']);
+  expect([await receives(2), await silent.receives(1)]).toEqual(['.a', '.']);
 });
 
 test('a server does not detect during a stall that its client has disconnected', async () => {
@@ -120,7 +120,7 @@ test('a server does not detect during a stall that its client has disconnected',
 });
 
 test('delay adds its time in each direction and preserves the order, for any jitter', async () => {
-  const { proxy, socket, hears } = await start();
+  const { proxy, socket, receives } = await start();
   proxy.delay(50, 50);
   const begun = performance.now();
   let said = '';
@@ -129,40 +129,40 @@ test('delay adds its time in each direction and preserves the order, for any jit
     said += `${number},`;
     await pause(5);
   }
-  expect(await hears(1 + said.length)).toBe(`.${said}`);
+  expect(await receives(1 + said.length)).toBe(`.${said}`);
   expect(performance.now() - begun).toBeGreaterThan(95);
 });
 
 test('throttle passes the set number of bytes a second', async () => {
-  const { proxy, socket, hears } = await start();
+  const { proxy, socket, receives } = await start();
   proxy.throttle(50_000);
   const begun = performance.now();
   const bytes = randomBytes(20_000);
   socket.write(bytes);
-  expect((await hears(20_001)).slice(1)).toBe(bytes.toString('latin1'));
+  expect((await receives(20_001)).slice(1)).toBe(bytes.toString('latin1'));
   expect(performance.now() - begun).toBeGreaterThan(390);
 });
 
 test('stutter delays random packets, with all that follow', async () => {
   const draws = [0.9, 0.01];
-  const { proxy, socket, heard, hears } = await start({ random: () => draws.shift() ?? 0.9 });
+  const { proxy, socket, received, receives } = await start({ random: () => draws.shift() ?? 0.9 });
   proxy.stutter({ share: 0.05, ms: 500 });
   socket.write('a');
   const begun = performance.now();
   await pause(20);
   socket.write('b');
   await pause(100);
-  expect(heard().toString()).toBe('.');
-  expect(await hears(3)).toBe('.ab');
+  expect(received().toString()).toBe('.');
+  expect(await receives(3)).toBe('.ab');
   expect(performance.now() - begun).toBeGreaterThan(490);
 });
 
 test('cutAfter a number of bytes passes exactly those', async () => {
-  const { proxy, socket, heard, ended } = await start();
+  const { proxy, socket, received, ended } = await start();
   proxy.cutAfter({ bytes: 1 + 1_000 + 250 });
   socket.write(randomBytes(1_000));
   await withTimeout(ended, 'the end');
-  expect(heard().length).toBe(1 + 250);
+  expect(received().length).toBe(1 + 250);
 });
 
 test('cutAfter a silence waits until nothing passes', async () => {
@@ -184,12 +184,12 @@ test('cutAfter an age cuts under any traffic, each connection at its own time', 
   proxy.cutAfter({ ageMs: 300 });
   for (const time of ['first', 'second']) {
     const begun = performance.now();
-    const { socket, heard, ended } = connect(proxy);
+    const { socket, received, ended } = connect(proxy);
     const talking = setInterval(() => socket.write('a'), 20);
     expect(await withTimeout(ended, `the ${time} end`)).toBe('ECONNRESET');
     clearInterval(talking);
     expect(performance.now() - begun).toBeGreaterThan(290);
-    expect(heard().length).toBeGreaterThan(1);
+    expect(received().length).toBeGreaterThan(1);
   }
 });
 
@@ -199,30 +199,30 @@ test('flap cuts repeatedly until it is stopped', async () => {
   await withTimeout(ended, 'the first cut');
   await withTimeout(connect(proxy).ended, 'the second cut');
   proxy.flap(0);
-  const { socket, hears } = connect(proxy);
-  await hears(1);
+  const { socket, receives } = connect(proxy);
+  await receives(1);
   await pause(120);
   expect(socket.closed).toBe(false);
 });
 
 test('retarget sends new connections to another address', async () => {
-  const { proxy, socket, hears } = await start();
+  const { proxy, socket, receives } = await start();
   const { port } = await startEcho('other');
   proxy.retarget(port);
-  expect(await connect(proxy).hears(5)).toBe('other');
+  expect(await connect(proxy).receives(5)).toBe('other');
   socket.write('a');
-  expect(await hears(2)).toBe('.a');
+  expect(await receives(2)).toBe('.a');
 });
 
 test('retarget to several addresses uses them in turn', async () => {
-  const { proxy, socket, hears } = await start();
+  const { proxy, socket, receives } = await start();
   const [one, two] = [await startEcho('one'), await startEcho('two')];
   proxy.retarget(one.port, two.port);
   const greetings: string[] = [];
-  for (let count = 0; count < 4; count += 1) greetings.push(await connect(proxy).hears(3));
+  for (let count = 0; count < 4; count += 1) greetings.push(await connect(proxy).receives(3));
   expect(greetings).toEqual(['one', 'two', 'one', 'two']);
   socket.write('a');
-  expect(await hears(2)).toBe('.a');
+  expect(await receives(2)).toBe('.a');
 });
 
 test('a connection to a missing server is cut', async () => {

@@ -55,10 +55,10 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     await requestOk(ben, 'add:member', BEN);
     const { seq: chatSeq } = await requestOk(ben, 'create:chat', { ...BEN, message: 'before' });
     await requestOk(ben, 'add:reaction', { ...BEN, chatSeq, reaction: '👍' });
-    const { error, kept } = await sendUntilRefused(aya, 'aya', KB);
+    const { error, stored } = await sendUntilRefused(aya, 'aya', KB);
     expect(error).toMatchObject(exceeded(/said in this room/));
-    expect(kept).toBeGreaterThan(18);
-    expect(kept).toBeLessThanOrEqual(20);
+    expect(stored).toBeGreaterThan(18);
+    expect(stored).toBeLessThanOrEqual(20);
 
     for (const refusal of [
       await requestError(ben, 'create:chat', { ...BEN, message: 'x' }),
@@ -154,9 +154,9 @@ test('an address beyond its rate of stored bytes waits; meanwhile it reads, leav
     [cho, 'cho'],
   ] as const)
     await requestOk(socket, 'add:member', { ...ROOM, username });
-  const { kept, error } = await sendUntilRefused(aya, 'aya', 11 * KB);
-  expect(kept).toBeGreaterThan(7);
-  expect(kept).toBeLessThanOrEqual(10);
+  const { stored, error } = await sendUntilRefused(aya, 'aya', 11 * KB);
+  expect(stored).toBeGreaterThan(7);
+  expect(stored).toBeLessThanOrEqual(10);
   expect(error).toMatchObject({ code: 'rate_limited', retryable: true });
   expect(error.retryAfterMs).toBeGreaterThan(0);
   expect((await requestError(ben, 'create:chat', { ...BEN, message: 'x' })).code).toBe('rate_limited');

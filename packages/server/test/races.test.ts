@@ -31,27 +31,27 @@ test('a member who is removed while chatting is not broadcast after the removal,
   const { url, store } = await startServer({ store: await newDurableStore(), rateLimits: 'off' });
   const history: RoomHistory = { sent: [], receivedLogs: [] };
   const clients = ['owner', 'member', 'witness'].map((name) => new Client(name, history));
-  const [owner, member, witness] = clients as [Client, Client, Client];
+  const [owner, member, observer] = clients as [Client, Client, Client];
   for (const client of clients) await client.connect(url);
   await owner.ask('create:room');
-  await witness.ask('add:member');
+  await observer.ask('add:member');
 
   const rounds: Talk[] = [];
   const isBetween = ({ accepted, refusals }: Talk) => accepted.length > 0 && refusals.length > 0;
   // A store may keep all chats of a round in one write.
   for (let round = 0; round < 50 || (round < 500 && !rounds.some(isBetween)); round += 1)
-    rounds.push(await removeWhileTalking({ owner, member, witness, after: round % (CHATS + 1), sendsAllBefore: round % 2 === 0 }));
+    rounds.push(await removeWhileTalking({ owner, member, observer, after: round % (CHATS + 1), sendsAllBefore: round % 2 === 0 }));
 
   const log = await readRoom(store, roomId, history.sent);
-  await until(() => witness.hearing.entries.at(-1)?.seq === log.head, 'the witness received the last entry');
-  await until(() => member.hearing.entries.at(-1)?.seq === rounds.at(-1)?.removed, 'the member received the last of their removals');
+  await until(() => observer.receivedLog.entries.at(-1)?.seq === log.head, 'the witness received the last entry');
+  await until(() => member.receivedLog.entries.at(-1)?.seq === rounds.at(-1)?.removed, 'the member received the last of their removals');
   expect(findFaults(history, log)).toEqual([]);
   for (const { accepted, removed } of rounds) expect(Math.max(0, ...accepted)).toBeLessThan(removed);
-  expect(owner.hearing.entries.map(({ seq }) => seq)).toEqual(log.entries.map(({ seq }) => seq));
-  expect(member.hearing.entries.filter(({ kind }) => kind === 'remove:member').map(({ seq }) => seq)).toEqual(
+  expect(owner.receivedLog.entries.map(({ seq }) => seq)).toEqual(log.entries.map(({ seq }) => seq));
+  expect(member.receivedLog.entries.filter(({ kind }) => kind === 'remove:member').map(({ seq }) => seq)).toEqual(
     rounds.map(({ removed }) => removed),
   );
-  expect(member.hearing.entries.at(-1)?.kind).toBe('remove:member');
+  expect(member.receivedLog.entries.at(-1)?.kind).toBe('remove:member');
   expect(new Set(rounds.flatMap(({ refusals }) => refusals))).toEqual(new Set(['not_a_member']));
   expect(rounds.some(isBetween), 'a removal came between two chats').toBe(true);
 });
@@ -69,14 +69,14 @@ interface Talk {
 interface Talking {
   owner: Client;
   member: Client;
-  witness: Client;
+  observer: Client;
   /** How many chats of the member are answered when the owner removes them. */
   after: number;
   /** Whether all chats are on their way before that; else those that are left are sent together with the removal. */
   sendsAllBefore: boolean;
 }
 
-async function removeWhileTalking({ owner, member, witness, after, sendsAllBefore }: Talking): Promise<Talk> {
+async function removeWhileTalking({ owner, member, observer, after, sendsAllBefore }: Talking): Promise<Talk> {
   await member.ask('add:member');
   let answered = 0;
   const chat = async (number: number) => {
@@ -90,7 +90,7 @@ async function removeWhileTalking({ owner, member, witness, after, sendsAllBefor
   const others = [
     owner.ask('remove:member', { username: 'member' }),
     owner.ask('create:chat', { message: 'at last' }),
-    witness.ask('create:chat', { message: 'oh' }),
+    observer.ask('create:chat', { message: 'oh' }),
   ];
   const sentWithRemoval = numbers.slice(sentBefore.length).map(chat);
   const [removal] = await Promise.all(others);
@@ -104,23 +104,23 @@ async function removeWhileTalking({ owner, member, witness, after, sendsAllBefor
 
 /** A client of the room that records its requests, answers and received events. */
 class Client {
-  readonly hearing: ReceivedLog;
+  readonly receivedLog: ReceivedLog;
   readonly #history: RoomHistory;
   #socket: Socket | undefined;
 
   constructor(name: string, history: RoomHistory) {
-    this.hearing = { client: name, entries: [], lastAcknowledged: 0 };
+    this.receivedLog = { client: name, entries: [], lastAcknowledged: 0 };
     this.#history = history;
-    history.receivedLogs.push(this.hearing);
+    history.receivedLogs.push(this.receivedLog);
   }
 
   async connect(url: string): Promise<void> {
     this.#socket = await connect(url);
-    recordReceived(this.#socket, () => this.hearing);
+    recordReceived(this.#socket, () => this.receivedLog);
   }
 
   async ask(event: CommandName, fields: object = {}): Promise<Ack<CommandName>> {
-    const { client } = this.hearing;
+    const { client } = this.receivedLog;
     const { sent } = this.#history;
     const asked: SentCommand = {
       client,

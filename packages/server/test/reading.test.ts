@@ -32,18 +32,18 @@ describe.each(storeKinds)('on the %s store', (_, openStore) => {
   test('a client that is not a member reads chats, members and entries, and changes neither log nor count', async () => {
     const { url, store } = await startServer({ store: await openStore(), rateLimits: 'off' });
     const owner = await open(url);
-    const told: string[] = [];
-    owner.onAny((event: string, { username }: { username?: string }) => told.push(`${event} ${username}`));
+    const received: string[] = [];
+    owner.onAny((event: string, { username }: { username?: string }) => received.push(`${event} ${username}`));
     const { seq, epoch } = await say(owner, 'hello');
-    const stranger = await connect(url);
-    const heard: string[] = [];
-    stranger.onAny((event: string) => heard.push(event));
-    expect((await requestOk(stranger, 'list:chats', { roomId })).chats).toMatchObject([{ seq, message: 'hello' }]);
-    expect(await requestOk(stranger, 'list:members', { roomId })).toMatchObject({
+    const outsider = await connect(url);
+    const receivedEvents: string[] = [];
+    outsider.onAny((event: string) => receivedEvents.push(event));
+    expect((await requestOk(outsider, 'list:chats', { roomId })).chats).toMatchObject([{ seq, message: 'hello' }]);
+    expect(await requestOk(outsider, 'list:members', { roomId })).toMatchObject({
       count: 1,
       members: [{ username: 'aya', presence: 'online' }],
     });
-    expect(shown(await entriesAfter(stranger, { epoch, seq: 0 }))).toEqual([
+    expect(shown(await entriesAfter(outsider, { epoch, seq: 0 }))).toEqual([
       [1, 'create:room', undefined],
       [2, 'add:member', undefined],
       [seq, 'create:chat', 'hello'],
@@ -52,24 +52,24 @@ describe.each(storeKinds)('on the %s store', (_, openStore) => {
     expect(after.seq).toBe(seq + 1);
     expect((await store.readPage(roomId, { limit: 1 })).head).toBe(after.seq);
     // Their own presence may be broadcast to them.
-    expect(told.filter((event) => event !== 'update:presence:success aya')).toEqual(Array(2).fill('create:chat:success aya'));
+    expect(received.filter((event) => event !== 'update:presence:success aya')).toEqual(Array(2).fill('create:chat:success aya'));
     expect((await requestOk(owner, 'add:member', aya)).online).toBe(1);
-    expect(heard).toEqual([]);
-    expect((await requestError(stranger, 'create:chat', { ...aya, message: 'x' })).code).toBe('not_a_member');
+    expect(receivedEvents).toEqual([]);
+    expect((await requestError(outsider, 'create:chat', { ...aya, message: 'x' })).code).toBe('not_a_member');
   });
 
   test('a client that reads on from each answer gets the whole room, in order, once, across a restart', async () => {
     const store = await openStore();
     const { url } = await startServer({ store, rateLimits: 'off' });
     const owner = await open(url);
-    const stranger = await connect(url);
-    let place = await newest(stranger);
+    const outsider = await connect(url);
+    let place = await newest(outsider);
     const texts = Array.from({ length: 25 }, (__, at) => `chat ${at}`);
     const said = Promise.all(texts.map((text) => say(owner, text)));
     const followed: unknown[] = [];
     const outcomes = new Set<string>();
     while (followed.length < texts.length) {
-      const answer = await entriesAfter(stranger, place, 4);
+      const answer = await entriesAfter(outsider, place, 4);
       expect(answer.entries.length).toBeLessThanOrEqual(4);
       followed.push(...answer.entries.map(({ message }) => message));
       outcomes.add(answer.outcome);
@@ -90,7 +90,7 @@ describe.each(storeKinds)('on the %s store', (_, openStore) => {
         { kind: 'add:reaction', chatSeq },
       ],
     });
-    expect(await entriesAfter(stranger, later)).toMatchObject({ outcome: 'caught_up', seq: later.seq, id: later.id, entries: [] });
+    expect(await entriesAfter(outsider, later)).toMatchObject({ outcome: 'caught_up', seq: later.seq, id: later.id, entries: [] });
   });
 
   test('a position of another log, or too old, is answered by the newest position', async () => {
@@ -98,16 +98,16 @@ describe.each(storeKinds)('on the %s store', (_, openStore) => {
     const owner = await open(url);
     const first = await say(owner, 'first');
     const last = await say(owner, 'last');
-    const stranger = await connect(url);
+    const outsider = await connect(url);
     const place = { epoch: last.epoch, seq: last.seq, id: last.id };
     const anew = (outcome: string) => ({ ok: true, outcome, roomId, ...place, entries: [] });
-    expect(await entriesAfter(stranger, { ...place, epoch: 'another' })).toEqual(anew('reset'));
-    expect(await entriesAfter(stranger, { ...place, id: 'of a fork' })).toEqual(anew('reset'));
-    expect(await entriesAfter(stranger, { ...place, seq: last.seq + 1 })).toEqual(anew('reset'));
+    expect(await entriesAfter(outsider, { ...place, epoch: 'another' })).toEqual(anew('reset'));
+    expect(await entriesAfter(outsider, { ...place, id: 'of a fork' })).toEqual(anew('reset'));
+    expect(await entriesAfter(outsider, { ...place, seq: last.seq + 1 })).toEqual(anew('reset'));
     await store.trim(roomId, { epoch: last.epoch, below: last.seq });
-    expect(await entriesAfter(stranger, { ...first, seq: 1, id: undefined })).toEqual(anew('too_old'));
+    expect(await entriesAfter(outsider, { ...first, seq: 1, id: undefined })).toEqual(anew('too_old'));
     await requestOk(owner, 'delete:room', aya);
-    expect((await requestError(stranger, 'list:entries', { roomId, epoch: place.epoch, seq: 1 })).code).toBe('room_not_found');
+    expect((await requestError(outsider, 'list:entries', { roomId, epoch: place.epoch, seq: 1 })).code).toBe('room_not_found');
   });
 
   test('a removed member reads nothing, on any connection, until they rejoin; a member who left does', async () => {
@@ -136,11 +136,11 @@ test('unlisted joins of a large room are skipped', async () => {
   const { url } = await startServer({ rateLimits: 'off', largeRoomThreshold: 2 });
   const owner = await open(url);
   await requestOk(await connect(url), 'add:member', ben);
-  const stranger = await connect(url);
-  const place = await newest(stranger);
+  const outsider = await connect(url);
+  const place = await newest(outsider);
   for (const username of ['cho', 'dan']) await requestOk(await connect(url), 'add:member', { roomId, username });
   const { seq } = await say(owner, 'to a large room');
-  const answer = await entriesAfter(stranger, place);
+  const answer = await entriesAfter(outsider, place);
   expect(shown(answer)).toEqual([[seq, 'create:chat', 'to a large room']]);
   expect(answer.seq).toBe(place.seq + 3);
 });
@@ -148,9 +148,9 @@ test('unlisted joins of a large room are skipped', async () => {
 test('following counts as resuming, and does not reduce the budget of other requests', async () => {
   const { url } = await startServer({ resumeRatePerAddress: 0.125 });
   await open(url);
-  const stranger = await connect(url);
-  const place = await newest(stranger);
-  for (let count = 0; count < 5; count += 1) await entriesAfter(stranger, place);
-  expect(await requestError(stranger, 'list:entries', { roomId, ...place })).toMatchObject({ code: 'rate_limited', retryable: true });
-  await newest(stranger);
+  const outsider = await connect(url);
+  const place = await newest(outsider);
+  for (let count = 0; count < 5; count += 1) await entriesAfter(outsider, place);
+  expect(await requestError(outsider, 'list:entries', { roomId, ...place })).toMatchObject({ code: 'rate_limited', retryable: true });
+  await newest(outsider);
 });

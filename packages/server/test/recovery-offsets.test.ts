@@ -81,9 +81,9 @@ test('clients of both kinds in one room receive the same, in the same order', as
     () => [withOffsets, without].every((packets) => chatsIn(packets).length === messages.length),
     'both have received everything',
   );
-  const told = [withOffsets, without].map((packets) => chatsIn(packets).map(([, entry]) => entry));
-  expect(told[0]).toEqual(told[1]);
-  expect(told[0]).toEqual(messages.map((message) => expect.objectContaining({ message }) as object));
+  const received = [withOffsets, without].map((packets) => chatsIn(packets).map(([, entry]) => entry));
+  expect(received[0]).toEqual(received[1]);
+  expect(received[0]).toEqual(messages.map((message) => expect.objectContaining({ message }) as object));
   expect(chatsIn(withOffsets).every(([, , offset]) => typeof offset === 'string')).toBe(true);
   expect(chatsIn(without).every(({ length }) => length === 2)).toBe(true);
 });

@@ -162,18 +162,18 @@ describe('replicated', () => {
     const prefix = randomUUID();
     const store = await open({ url: primary.url, prefix, durability: 'replicated' });
     const other = await open({ url: primary.url, prefix, durability: 'replicated' });
-    const heard: string[] = [];
-    const listener = { onAppend: ({ entries }: { entries: { id: string }[] }) => void heard.push(...entries.map(({ id }) => id)) };
+    const received: string[] = [];
+    const listener = { onAppend: ({ entries }: { entries: { id: string }[] }) => void received.push(...entries.map(({ id }) => id)) };
     await other.subscribe(room, { ...listener, onPublish: () => undefined, onGap: () => undefined });
     const epoch = await opened(store);
-    await until(() => heard.length === 1, 'the first is received');
+    await until(() => received.length === 1, 'the first is received');
     replica.freeze();
     const asked = ['a', 'b', 'c'].map(async (id) => store.append(room, say(epoch, id)));
     const { idempotencyKey: _, ...unnamed } = say(epoch, 'unnamed');
     await expect(store.append(room, unnamed)).rejects.toMatchObject({ reason: 'outcome_unknown' });
     expect(store.isWritable).toBe(false);
     for (const each of asked) await expect(each).rejects.toMatchObject({ name: 'StoreError', reason: 'outcome_unknown' });
-    expect(heard, 'no entry is broadcast that may be lost').toEqual(['opens']);
+    expect(received, 'no entry is broadcast that may be lost').toEqual(['opens']);
 
     replica.thaw();
     for (const id of ['a', 'b', 'c']) expect(await store.append(room, say(epoch, id))).toMatchObject({ outcome: 'repeated' });

@@ -61,7 +61,7 @@ const step = fc.record({
   changes: fc.array(change, { minLength: 1, maxLength: 3 }),
   once: fc.option(fc.constantFrom(...ONCES), { freq: 2 }),
   given: fc.option(which, { freq: 1 }),
-  lapsed: fc.option(which, { freq: 8 }),
+  expired: fc.option(which, { freq: 8 }),
   isStale: rarely,
   ends: rarely,
 });
@@ -97,10 +97,10 @@ test('two prefixes in one Redis are separate, though one is a prefix of the othe
   const stores = await Promise.all(['a', 'a:', 'a:b', 'A'].map((prefix) => openRedis({ url: redis.url, prefix })));
   for (const store of stores) onTestFinished(() => store.close());
   const room = 'veranda';
-  const heard = stores.map(() => [] as Json[]);
+  const received = stores.map(() => [] as Json[]);
   for (const [at, store] of stores.entries()) {
-    const onAppend = ({ entries }: AppendNotice) => void heard[at]!.push(...entries.map(({ id }) => id));
-    await store.subscribe(room, { onAppend, onPublish: (signal) => void heard[at]!.push(signal), onGap: () => undefined });
+    const onAppend = ({ entries }: AppendNotice) => void received[at]!.push(...entries.map(({ id }) => id));
+    await store.subscribe(room, { onAppend, onPublish: (signal) => void received[at]!.push(signal), onGap: () => undefined });
   }
   for (const [at, store] of stores.entries()) {
     const key = `member/${at}`;
@@ -129,7 +129,7 @@ test('two prefixes in one Redis are separate, though one is a prefix of the othe
     expect((await store.listKeys(room, 'member', { limit: ALL })).keys.map(([name]) => name)).toEqual([`${at}`]);
     expect(await store.listTickets('aya', ALL)).toMatchObject([{ value: at }]);
     expect(await store.listExpiredLeases(ALL)).toEqual([{ room, key: `member/${at}` }]);
-    expect(heard[at]).toEqual([`${at}`, `signal ${at}`]);
+    expect(received[at]).toEqual([`${at}`, `signal ${at}`]);
   }
 });
 
@@ -184,18 +184,18 @@ class Side {
       down: await this.#store.readPage(room, { before: 10, limit: 3 }),
       listed: await this.#store.readPage(room, { listed: true, limit: 4 }),
       families: await Promise.all(parents.map((family) => this.#store.listKeys(room, family, { limit: ALL }))),
-      kept: await Promise.all(ONCES.map((once) => this.#store.findByIdempotencyKey(room, once))),
+      stored: await Promise.all(ONCES.map((once) => this.#store.findByIdempotencyKey(room, once))),
     }));
     return this.#plain({
       rooms: await Promise.all(pictures),
       list: await this.#store.listRooms({ limit: ALL }),
       tickets: await Promise.all(people.map((holder) => this.#store.listTickets(holder, ALL))),
-      lapsed: new Set((await this.#store.listExpiredLeases(ALL)).map(({ room, key }) => JSON.stringify([room, key]))),
+      expired: new Set((await this.#store.listExpiredLeases(ALL)).map(({ room, key }) => JSON.stringify([room, key]))),
     });
   }
 
   async #appendOf(
-    { changes, once: idempotencyKey, given, lapsed, isStale, ends: endsRoom, number }: Step,
+    { changes, once: idempotencyKey, given, expired, isStale, ends: endsRoom, number }: Step,
     room: string,
     id: string,
   ): Promise<AppendRequest> {
@@ -206,7 +206,7 @@ class Side {
       epoch,
       expectedVersions: name === undefined ? [] : [[name, (facts.get(name)?.seq ?? 0) + (isStale ? number : 0)]],
       ...(idempotencyKey !== null && { idempotencyKey }),
-      ...(lapsed !== null && { requiredExpiredLease: keys[lapsed]! }),
+      ...(expired !== null && { requiredExpiredLease: keys[expired]! }),
       drafts: changes.map(({ sets, erases: eraseSeqs, flags, lease, tickets }, index): Draft => {
         const leased = lease && { key: keys[lease.key]!, node: people[lease.node]! };
         return {

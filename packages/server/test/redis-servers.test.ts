@@ -118,15 +118,15 @@ describe('a cluster', () => {
   test('tells clients to go through a proxy', async () => {
     const [node, other] = cluster.nodes as [ClusterNode, ClusterNode];
     const proxy = await startProxy({ port: node.port });
-    const told = async () => (await other.runCommand('CLUSTER', 'SLOTS')).split('\n');
+    const received = async () => (await other.runCommand('CLUSTER', 'SLOTS')).split('\n');
     await node.announce(proxy.port);
-    await until(async () => (await told()).includes(String(proxy.port)), 'the port of the proxy is known');
-    expect(await told()).not.toContain(String(node.port));
+    await until(async () => (await received()).includes(String(proxy.port)), 'the port of the proxy is known');
+    expect(await received()).not.toContain(String(node.port));
     expect(await sendRedisCommand({ url: proxy.url.replace('http', 'redis') }, ['CLUSTER', 'MYID'])).toBe(await node.id());
 
     await node.announce(0);
     await cluster.waitUntilOk();
-    expect(await told()).toContain(String(node.port));
+    expect(await received()).toContain(String(node.port));
   });
 
   test.each([undefined, 'FORCE', 'TAKEOVER'] as const)('fails over in the requested way: %s', async (how) => {

@@ -104,8 +104,8 @@ describe.each(kinds)('%s', (kind, start) => {
     test('all channels have them too, for any room id', async () => {
       const store = await open();
       onTestFinished(() => store.close());
-      const heard = { onAppend: () => undefined, onPublish: () => undefined, onGap: () => undefined };
-      for (const room of HOSTILE) await store.subscribe(room, heard);
+      const received = { onAppend: () => undefined, onPublish: () => undefined, onGap: () => undefined };
+      for (const room of HOSTILE) await store.subscribe(room, received);
       const channels = (await Promise.all(redis.servers.map(channelsOf))).flat().filter((channel) => channel.startsWith('engawa'));
       expect(channels).toHaveLength(HOSTILE.length);
       for (const channel of channels) expect(channel).toMatch(/^engawa:[0-9a-f-]{36}:\{[0-9a-z]+\}:news:/);

@@ -79,8 +79,8 @@ class Storm {
       for (const [index, text] of texts.entries()) {
         if (!this.unknownOutcomes.has(text)) expect(this.appended.get(text), text).toEqual({ room, seq: entries[index]?.seq });
       }
-      const kept = [...this.appended.values()].filter((each) => each.room === room);
-      expect(kept.map(({ seq }) => entries[seq - 2]?.seq)).toEqual(kept.map(({ seq }) => seq));
+      const stored = [...this.appended.values()].filter((each) => each.room === room);
+      expect(stored.map(({ seq }) => entries[seq - 2]?.seq)).toEqual(stored.map(({ seq }) => seq));
       const { counts } = await store.read(room, { counts: [''] });
       expect(counts.get('')?.get('last')).toBe(entries.length + 1);
     }
@@ -89,9 +89,9 @@ class Storm {
   async #write({ store, room, named, name }: { store: Store; room: string; named: boolean; name: string }): Promise<void> {
     for (let turn = 0; !this.#isOver; turn += 1) {
       const id = `${name} ${turn}`;
-      const { outcome, ...kept } = (await this.#append(store, room, { id, named })) ?? { outcome: 'outcome_unknown' };
+      const { outcome, ...stored } = (await this.#append(store, room, { id, named })) ?? { outcome: 'outcome_unknown' };
       if (outcome === 'outcome_unknown') this.unknownOutcomes.add(id);
-      else this.appended.set(id, { room, seq: (kept as { entries: { seq: number }[] }).entries[0]!.seq });
+      else this.appended.set(id, { room, seq: (stored as { entries: { seq: number }[] }).entries[0]!.seq });
     }
   }
 
@@ -171,8 +171,8 @@ test('a subscriber whose subscriptions are killed is notified of a gap, and rece
 }, async () => {
   const [store, other] = await openTwo();
   const storm = new Storm([other]);
-  const heard = new Map(ROOMS.map((room) => [room, { ids: new Set<string>(), missed: 0 }]));
-  for (const [room, ears] of heard) {
+  const received = new Map(ROOMS.map((room) => [room, { ids: new Set<string>(), missed: 0 }]));
+  for (const [room, ears] of received) {
     const listener: Listener = {
       onAppend: ({ entries }) => {
         for (const { id } of entries) ears.ids.add(id);
@@ -183,12 +183,12 @@ test('a subscriber whose subscriptions are killed is notified of a gap, and rece
     await store.subscribe(room, listener);
   }
   await storm.begin({ named: true });
-  const all = [...heard.values()];
+  const all = [...received.values()];
   const killing = new Repeating(() => redis.runCommand('CLIENT', 'KILL', 'TYPE', 'pubsub'), 300);
   await until(() => all.every(({ missed }) => missed >= 3), 'they are notified', 30_000);
   await killing.stop();
   await storm.end();
-  for (const [room, { ids }] of heard) {
+  for (const [room, { ids }] of received) {
     const { epoch } = await other.read(room, {});
     await until(async () => {
       const id = `${room} ${randomUUID()}`;

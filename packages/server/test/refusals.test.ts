@@ -31,12 +31,12 @@ test.each([
   const { url, expectUnharmed } = await startWithBystanders();
   const mallory = await connect(url, { extraHeaders: ATTACKER_HEADERS });
   const gone = goneOf(mallory);
-  const told = collectEvents(mallory, 'error');
+  const received = collectEvents(mallory, 'error');
   let answered = 0;
   for (const _each of upTo(rates.packets.burst + MANY)) mallory.emit(event, payload, () => (answered += 1));
   // As after a network failure, the client may reconnect by itself.
   expect(await withTimeout(gone, 'the end of the connection')).toBe('transport close');
-  expect(told).toMatchObject([{ code: 'too_many_refusals', retryable: true }]);
+  expect(received).toMatchObject([{ code: 'too_many_refusals', retryable: true }]);
   expect(answered, 'each is answered until then').toBeLessThan(rates.packets.burst + MANY);
   expect(answered).toBeGreaterThanOrEqual(rates.refusals.burst);
   await expectUnharmed();
@@ -58,9 +58,9 @@ test('a client that reads none of the refusals is disconnected without delay', a
   await until(() => io.sockets.sockets.size === 3, 'it is connected');
   await raw.send(...upTo(MANY).map(() => '42["no:such",{}]'));
   await until(() => io.engine.clientsCount === 2, 'it is put out');
-  const sleeper = await connectRaw(await openRawWebSocket(url, { headers: ATTACKER_HEADERS }));
-  sleeper.socket.pause();
-  await sleeper.send(...upTo(MANY).map(() => '42["no:such",{}]'));
+  const slowReader = await connectRaw(await openRawWebSocket(url, { headers: ATTACKER_HEADERS }));
+  slowReader.socket.pause();
+  await slowReader.send(...upTo(MANY).map(() => '42["no:such",{}]'));
   await until(() => io.engine.clientsCount === 2, 'it is put out');
   await expectUnharmed();
 });

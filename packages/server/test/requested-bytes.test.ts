@@ -32,19 +32,19 @@ test('a page has the nearest chats that fit, at least one, and states that there
 test('missed entries arrive in parts that fit, with the remaining count, until all are sent', async () => {
   const { aya, held } = await rooms(1, 50);
   const [room] = held as [(typeof held)[number]];
-  const told: number[] = [];
+  const received: number[] = [];
   let head: number | undefined;
   for (let outcome = 'more', part = 0; outcome === 'more'; part += 1) {
     const answer: ResponsePayload<'resume:rooms'> = await requestOk(aya, 'resume:rooms', { rooms: [room], bytes: 10_000 });
     expect(bytesOf(answer)).toBeLessThan(12_000);
     const [resumed] = answer.rooms;
     if (!resumed || !('entries' in resumed)) throw new Error('It was not resumed.');
-    told.push(...resumed.entries.map(({ seq }) => seq));
+    received.push(...resumed.entries.map(({ seq }) => seq));
     if (part === 0 && resumed.outcome === 'more') ({ head } = resumed);
     ({ outcome } = resumed);
     Object.assign(room, { seq: resumed.seq, id: resumed.id });
   }
-  expect(told).toEqual(Array.from({ length: 50 }, (_, index) => index + 3));
+  expect(received).toEqual(Array.from({ length: 50 }, (_, index) => index + 3));
   expect(head).toBe(52);
 });
 

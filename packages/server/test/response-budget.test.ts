@@ -55,7 +55,7 @@ const seqsOf = async (store: Store, roomId: string): Promise<number[]> => {
   return found.map(({ seq }) => seq);
 };
 
-async function scene(open: () => Promise<Store>, rooms: string[]) {
+async function setUp(open: () => Promise<Store>, rooms: string[]) {
   const { url, store } = await startServer({ store: await open(), rateLimits: 'off' });
   const aya = await connect(url);
   const held: Held[] = [];
@@ -68,32 +68,32 @@ async function scene(open: () => Promise<Store>, rooms: string[]) {
 
 describe.each(storeKinds)('on the %s store', (_, open) => {
   test('rooms that do not fit into an answer are deferred, and sent when they are requested again', async () => {
-    const { aya, store, held } = await scene(open, upTo(12).map(String));
+    const { aya, store, held } = await setUp(open, upTo(12).map(String));
     for (const { roomId } of held) await fill(store, roomId, 60);
-    const told = new Map<string, ResumeResult>();
+    const received = new Map<string, ResumeResult>();
     let asked = 0;
     for (let due = held.map((each) => ({ ...each, epoch: 'another' })); due.length > 0; asked += 1) {
       const answer = await requestOk(aya, 'resume:rooms', { rooms: due });
       expect(frameOf(answer)).toBeLessThanOrEqual(FRAME_BYTES);
       const answered = answer.rooms.filter((room) => room.outcome === 'reset');
-      for (const room of answered) told.set(room.roomId, room);
+      for (const room of answered) received.set(room.roomId, room);
       const putOff = answer.rooms.filter((room) => room.outcome !== 'reset');
       expect(putOff).toEqual(
         due
-          .filter(({ roomId }) => !told.has(roomId))
+          .filter(({ roomId }) => !received.has(roomId))
           .map(({ roomId, seq, id }) => ({
             ...{ outcome: 'more', roomId, epoch: 'another', seq, id, entries: [] },
           })),
       );
       expect(answered[0]?.roomId, 'the first makes progress').toBe(due[0]?.roomId);
-      due = due.filter(({ roomId }) => !told.has(roomId));
+      due = due.filter(({ roomId }) => !received.has(roomId));
     }
-    expect(told.size).toBe(12);
+    expect(received.size).toBe(12);
     expect(asked).toBeGreaterThan(1);
   });
 
   test('missed entries arrive in answers of bounded size, once and in order, also where texts were replaced', async () => {
-    const { aya, store, held } = await scene(open, ['plain', 'replaced']);
+    const { aya, store, held } = await setUp(open, ['plain', 'replaced']);
     for (const { roomId } of held) await fill(store, roomId, 150);
     await replaceAll(store, 'replaced');
     const seqs: Record<string, number[]> = { plain: [], replaced: [] };
@@ -118,7 +118,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     ['as they were said', false],
     ['that were all replaced', true],
   ])('pages of long chats %s are of bounded size, and together they have all chats', async (__, isReplaced) => {
-    const { aya, store } = await scene(open, ['den']);
+    const { aya, store } = await setUp(open, ['den']);
     await fill(store, 'den', 130);
     if (isReplaced) await replaceAll(store, 'den');
     const all = await seqsOf(store, 'den');
@@ -152,7 +152,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
   });
 
   test('a page whose chats would fill a megabyte leaves space for its other fields', async () => {
-    const { aya, store } = await scene(open, ['den']);
+    const { aya, store } = await setUp(open, ['den']);
     const chat = { seq: 502, id: 'den 499', at: Date.now(), username: 'aya', message: '' };
     const message = 'x'.repeat(Math.floor(FRAME_BYTES / LIMITS.pageMax) - bytesOf(chat));
     await fill(store, 'den', LIMITS.pageMax, (index) => ({ id: `den ${String(index).padStart(3, '0')}`, body: { message } }));
@@ -172,7 +172,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
         return page;
       },
     });
-    const { aya, store, held } = await scene(async () => counting, upTo(30).map(String));
+    const { aya, store, held } = await setUp(async () => counting, upTo(30).map(String));
     for (const { roomId } of held) await fill(store, roomId, 60);
     read = 0;
     await requestOk(aya, 'resume:rooms', { rooms: held.map((each) => ({ ...each, epoch: 'another' })), limit: LIMITS.pageMax });
@@ -190,7 +190,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
         return page;
       },
     });
-    const { aya, store, held } = await scene(async () => counting, upTo(20).map(String));
+    const { aya, store, held } = await setUp(async () => counting, upTo(20).map(String));
     for (const { roomId } of held) {
       await fill(store, roomId, 60);
       await fill(store, roomId, LIMITS.pageDefault, (index) => ({ id: `${roomId} short ${index}`, body: { message: 'x' } }));
@@ -202,7 +202,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
   });
 
   test('a list of rooms with long topics is of bounded size, and its pages have all rooms', async () => {
-    const { aya, store, held } = await scene(open, ['a']);
+    const { aya, store, held } = await setUp(open, ['a']);
     const names = upTo(700).map((index) => `room ${String(index).padStart(3, '0')} ${'"'.repeat(100)}`);
     const settings = { owner: 'x', topic: '😀'.repeat(LIMITS.topicCodePoints) };
     for (const roomId of names) {

@@ -14,7 +14,7 @@ const { rates, perAddress, roomsPerResume } = LIMITS;
 type Held = RequestPayload<'resume:rooms'>['rooms'][number];
 
 const upTo = (count: number): number[] => Array.from({ length: count }, (_, index) => index);
-const strangers = (count: number, from = 0): Held[] =>
+const unknownClients = (count: number, from = 0): Held[] =>
   upTo(count).map((index) => ({ roomId: `nowhere ${from + index}`, username: 'x', epoch: 'x', seq: 0 }));
 
 describe.each(storeKinds)('on the %s store', (_, open) => {
@@ -43,7 +43,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     for (const index of upTo(10)) await requestOk(other, 'create:room', { roomId: `theirs ${index}`, username: 'ben' });
     const theirs = upTo(10).map((index): Held => ({ roomId: `theirs ${index}`, username: 'aya', epoch: 'x', seq: 0 }));
     reset();
-    const { rooms } = await requestOk(aya, 'resume:rooms', { rooms: [...strangers(roomsPerResume - 10), ...theirs] });
+    const { rooms } = await requestOk(aya, 'resume:rooms', { rooms: [...unknownClients(roomsPerResume - 10), ...theirs] });
     expect(new Set(rooms.map((room) => room.outcome === 'refused' && room.error.code))).toEqual(
       new Set(['room_not_found', 'not_a_member']),
     );
@@ -83,7 +83,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     const joined = await requestOk(ben, 'add:member', { roomId: 'room 0', username: 'ben' });
     await requestOk(owner, 'remove:member', { roomId: 'room 0', username: 'ben' });
     const mine: Held = { ...(held[0] as Held), username: 'ben', seq: joined.seq, id: joined.lastId };
-    const { rooms } = await requestOk(ben, 'resume:rooms', { rooms: [...strangers(5), mine] });
+    const { rooms } = await requestOk(ben, 'resume:rooms', { rooms: [...unknownClients(5), mine] });
     expect(rooms.at(-1)).toMatchObject({ outcome: 'refused', error: { code: 'removed' } });
     expect((await store.read('room 0', { keys: ['member/ben'] })).keys.size).toBe(0);
   });
@@ -120,7 +120,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
 
 const resumes = (socket: Socket, packets: number): Promise<unknown[]> =>
   Promise.all(
-    upTo(packets).map((each) => sendRequest(socket, 'resume:rooms', { rooms: strangers(roomsPerResume, each * roomsPerResume) })),
+    upTo(packets).map((each) => sendRequest(socket, 'resume:rooms', { rooms: unknownClients(roomsPerResume, each * roomsPerResume) })),
   );
 
 interface Refused {
@@ -139,7 +139,7 @@ test('a connection that resumes without need gets the time to wait after a numbe
     expect(retryAfterMs).toBeLessThanOrEqual((1000 * roomsPerResume) / rates.resumes.perSecond);
   }
   await requestOk(mallory, 'list:rooms', {});
-  await until(async () => (await sendRequest(mallory, 'resume:rooms', { rooms: strangers(1) })).ok, 'it may resume again');
+  await until(async () => (await sendRequest(mallory, 'resume:rooms', { rooms: unknownClients(1) })).ok, 'it may resume again');
   await expectUnharmed();
 });
 
@@ -152,7 +152,7 @@ test('so does an address that resumes without need over many connections; others
     refused += refusalsIn(await resumes(mallory, 10)).length;
   }
   expect(refused).toBeGreaterThan(0);
-  expect(await sendRequest(aya, 'resume:rooms', { rooms: strangers(roomsPerResume) })).toMatchObject({ ok: true });
+  expect(await sendRequest(aya, 'resume:rooms', { rooms: unknownClients(roomsPerResume) })).toMatchObject({ ok: true });
   await expectUnharmed();
 });
 

@@ -10,7 +10,7 @@ import { bodyBytes, planTrim, readEffectiveRetention } from '#domain/retention.j
 const ROOM = 'den';
 
 /** A log, and the plain truth about it. */
-class Scene {
+class Setup {
   now = 1_700_000_000_000;
   readonly store: Store = openMemory({ clock: () => this.now });
   epoch: string | null = null;
@@ -68,18 +68,18 @@ const policies: fc.Arbitrary<Retention> = fc.record({
   maxBytes: limited(1, 20_000),
 });
 
-async function happen(scene: Scene, [what, amount]: Happening): Promise<void> {
-  if (what === 'add') await scene.add(amount);
-  if (what === 'wait') scene.now += amount;
-  if (what === 'erase') await scene.add(0, [Math.min(amount, scene.entries.length)]);
-  if (what === 'trim') await scene.trim(Math.min(amount, scene.entries.length + 1));
+async function happen(setup: Setup, [what, amount]: Happening): Promise<void> {
+  if (what === 'add') await setup.add(amount);
+  if (what === 'wait') setup.now += amount;
+  if (what === 'erase') await setup.add(0, [Math.min(amount, setup.entries.length)]);
+  if (what === 'trim') await setup.trim(Math.min(amount, setup.entries.length + 1));
 }
 
-async function after(happenings: Happening[]): Promise<Scene> {
-  const scene = new Scene();
-  await scene.add(3);
-  for (const each of happenings) await happen(scene, each);
-  return scene;
+async function after(happenings: Happening[]): Promise<Setup> {
+  const setup = new Setup();
+  await setup.add(3);
+  for (const each of happenings) await happen(setup, each);
+  return setup;
 }
 
 const logs = fc.array(happening, { maxLength: 120, size: 'max' });
@@ -89,16 +89,16 @@ describe('the kept entries', () => {
     let goes = 0;
     await fc.assert(
       fc.asyncProperty(logs, policies, async (happenings, policy) => {
-        const scene = await after(happenings);
-        const verdict = await planTrim(scene.store, ROOM, policy);
-        const oldest = scene.entries.filter((entry) => entry === null).length + 1;
-        const bytes = scene.entries.reduce((sum, entry) => sum + (entry?.bytes ?? 0), 0);
+        const setup = await after(happenings);
+        const verdict = await planTrim(setup.store, ROOM, policy);
+        const oldest = setup.entries.filter((entry) => entry === null).length + 1;
+        const bytes = setup.entries.reduce((sum, entry) => sum + (entry?.bytes ?? 0), 0);
         expect(verdict).toMatchObject({
-          epoch: scene.epoch,
-          head: scene.entries.length,
+          epoch: setup.epoch,
+          head: setup.entries.length,
           oldest,
           bytes,
-          keepFrom: scene.firstToStay(policy),
+          keepFrom: setup.firstToStay(policy),
         });
         if (Number(verdict?.keepFrom) > oldest) goes += 1;
       }),
@@ -111,19 +111,19 @@ describe('the kept entries', () => {
     let waits = 0;
     await fc.assert(
       fc.asyncProperty(logs, policies, async (happenings, policy) => {
-        const scene = await after(happenings);
-        const verdict = await planTrim(scene.store, ROOM, policy);
-        await scene.trim(Number(verdict?.keepFrom));
-        const settled = await planTrim(scene.store, ROOM, policy);
+        const setup = await after(happenings);
+        const verdict = await planTrim(setup.store, ROOM, policy);
+        await setup.trim(Number(verdict?.keepFrom));
+        const settled = await planTrim(setup.store, ROOM, policy);
         expect(settled).toMatchObject({ oldest: verdict?.keepFrom, keepFrom: verdict?.keepFrom });
         const lasts = Number(settled?.validForMs);
         expect(lasts).toBeGreaterThan(0);
         if (lasts === Infinity) return;
         waits += 1;
-        scene.now += lasts - 1;
-        expect(await planTrim(scene.store, ROOM, policy)).toMatchObject({ keepFrom: settled?.oldest, validForMs: 1 });
-        scene.now += 1;
-        expect(Number((await planTrim(scene.store, ROOM, policy))?.keepFrom)).toBeGreaterThan(Number(settled?.oldest));
+        setup.now += lasts - 1;
+        expect(await planTrim(setup.store, ROOM, policy)).toMatchObject({ keepFrom: settled?.oldest, validForMs: 1 });
+        setup.now += 1;
+        expect(Number((await planTrim(setup.store, ROOM, policy))?.keepFrom)).toBeGreaterThan(Number(settled?.oldest));
       }),
       { numRuns: 200 },
     );
@@ -133,16 +133,16 @@ describe('the kept entries', () => {
   test('are the same for portions of any size', async () => {
     await fc.assert(
       fc.asyncProperty(logs, policies, fc.integer({ min: 1, max: 40 }), async (happenings, policy, limit) => {
-        const scene = await after(happenings);
-        const stays = scene.firstToStay(policy);
+        const setup = await after(happenings);
+        const stays = setup.firstToStay(policy);
         for (;;) {
-          const verdict = await planTrim(scene.store, ROOM, policy, limit);
+          const verdict = await planTrim(setup.store, ROOM, policy, limit);
           const goes = Number(verdict?.keepFrom) - Number(verdict?.oldest);
           expect(goes).toBeLessThanOrEqual(limit);
           if (goes === 0) break;
-          await scene.trim(Number(verdict?.keepFrom));
+          await setup.trim(Number(verdict?.keepFrom));
         }
-        expect((await scene.store.readPage(ROOM, { limit: 1 })).oldest).toBe(stays);
+        expect((await setup.store.readPage(ROOM, { limit: 1 })).oldest).toBe(stays);
       }),
       { numRuns: 200 },
     );
@@ -153,21 +153,21 @@ describe('the kept entries', () => {
     const someOf = fc.integer({ min: 1, max: 99 });
     await fc.assert(
       fc.asyncProperty(logs, someOf, fc.array(happening, { minLength: 1, maxLength: 30 }), async (happenings, percent, meanwhile) => {
-        const scene = await after(happenings);
-        const { bytes } = await scene.store.readPage(ROOM, { limit: 1 });
+        const setup = await after(happenings);
+        const { bytes } = await setup.store.readPage(ROOM, { limit: 1 });
         const policy = percent % 3 === 0 ? { maxAge: 4_000 * percent } : { maxBytes: Math.ceil((bytes * percent) / 100) };
-        const allowed = [scene.firstToStay(policy)];
+        const allowed = [setup.firstToStay(policy)];
         const thenHappens = async <Answer>(answer: Promise<Answer>): Promise<Answer> => {
           const answered = await answer;
           const next = meanwhile.shift();
-          if (next) await happen(scene, next);
-          allowed.push(scene.firstToStay(policy));
+          if (next) await happen(setup, next);
+          allowed.push(setup.firstToStay(policy));
           return answered;
         };
         // Pages are short, so that much comes between them.
-        const changing = withOverrides(scene.store, {
-          read: (room, ask) => thenHappens(scene.store.read(room, ask)),
-          readPage: (room, ask) => thenHappens(scene.store.readPage(room, { ...ask, limit: Math.min(ask.limit, 3) })),
+        const changing = withOverrides(setup.store, {
+          read: (room, ask) => thenHappens(setup.store.read(room, ask)),
+          readPage: (room, ask) => thenHappens(setup.store.readPage(room, { ...ask, limit: Math.min(ask.limit, 3) })),
         });
         const verdict = await planTrim(changing, ROOM, policy);
         expect(Number(verdict?.keepFrom)).toBeLessThanOrEqual(Math.max(...allowed));
@@ -181,7 +181,7 @@ describe('the kept entries', () => {
 
 test('another epoch of the room is not judged by reads of the former one', async () => {
   for (const policy of [{ maxAge: 5_000 }, { maxBytes: 50 }]) {
-    const scene = await after(
+    const setup = await after(
       Array.from({ length: 100 }, (): Happening[] => [
         ['add', 10],
         ['wait', 1_000],
@@ -191,12 +191,12 @@ test('another epoch of the room is not judged by reads of the former one', async
     const forking = async <Answer>(answer: Promise<Answer>): Promise<Answer> => {
       const answered = await answer;
       reads += 1;
-      if (reads === 1) await scene.store.startNewEpoch(ROOM, String(scene.epoch));
+      if (reads === 1) await setup.store.startNewEpoch(ROOM, String(setup.epoch));
       return answered;
     };
-    const store = withOverrides(scene.store, {
-      read: (room, ask) => forking(scene.store.read(room, ask)),
-      readPage: (room, ask) => forking(scene.store.readPage(room, ask)),
+    const store = withOverrides(setup.store, {
+      read: (room, ask) => forking(setup.store.read(room, ask)),
+      readPage: (room, ask) => forking(setup.store.readPage(room, ask)),
     });
     expect(await planTrim(store, ROOM, policy)).toBe(null);
     expect(reads).toBe(2);
@@ -205,23 +205,23 @@ test('another epoch of the room is not judged by reads of the former one', async
 });
 
 test('the cost of a policy does not depend on the length of the log', async () => {
-  const scene = new Scene();
+  const setup = new Setup();
   for (let index = 0; index < 20_000; index += 1) {
-    await scene.add(10);
-    scene.now += 1_000;
+    await setup.add(10);
+    setup.now += 1_000;
   }
-  const entrySize = scene.entries[0]?.bytes ?? 0;
+  const entrySize = setup.entries[0]?.bytes ?? 0;
   const cost = async (policy: Retention) => {
     let [asked, entries] = [0, 0];
-    const store = withOverrides(scene.store, {
+    const store = withOverrides(setup.store, {
       async read(room, ask) {
         asked += 1;
         entries += ask.seqs?.length ?? 0;
-        return scene.store.read(room, ask);
+        return setup.store.read(room, ask);
       },
       async readPage(room, ask) {
         asked += 1;
-        const page = await scene.store.readPage(room, ask);
+        const page = await setup.store.readPage(room, ask);
         entries += page.entries.length;
         return page;
       },

@@ -15,11 +15,11 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     await requestOk(cho, 'add:member', { roomId, username: 'cho', epoch: `${epoch}.fork` });
     await requestOk(aya, 'delete:room', { roomId, username: 'aya' });
     await requestOk(aya, 'create:room', { roomId, username: 'aya' });
-    const heard = collectEvents(aya, 'add:member:success');
+    const received = collectEvents(aya, 'add:member:success');
     expect(await requestError(ben, 'add:member', { roomId, username: 'ben', epoch })).toMatchObject({ code: 'room_not_found' });
     await requestOk(ben, 'add:member', { roomId, username: 'ben' });
-    await until(() => heard.length > 0, 'it is received');
-    expect(heard).toMatchObject([{ username: 'ben' }]);
+    await until(() => received.length > 0, 'it is received');
+    expect(received).toMatchObject([{ username: 'ben' }]);
   });
 });
 
@@ -29,11 +29,11 @@ test('a reaction is the same in each of its Unicode forms, and sent in one form'
   await requestOk(aya, 'create:room', { roomId, username: 'aya' });
   await requestOk(ben, 'add:member', { roomId, username: 'ben' });
   const { seq: chatSeq } = await requestOk(aya, 'create:chat', { roomId, username: 'aya', message: 'cafe\u0301' });
-  const heard = collectEvents(aya, 'add:reaction:success');
+  const received = collectEvents(aya, 'add:reaction:success');
   await requestOk(aya, 'add:reaction', { roomId, username: 'aya', chatSeq, reaction: '\u00e9' });
   await requestOk(ben, 'add:reaction', { roomId, username: 'ben', chatSeq, reaction: 'e\u0301' });
-  await until(() => heard.length === 2, 'both are received');
-  expect(heard.map((each) => (each as { reaction: string }).reaction)).toEqual(['\u00e9', '\u00e9']);
+  await until(() => received.length === 2, 'both are received');
+  expect(received.map((each) => (each as { reaction: string }).reaction)).toEqual(['\u00e9', '\u00e9']);
   const { chats } = await requestOk(ben, 'list:chats', { roomId });
   expect(chats).toMatchObject([{ message: 'cafe\u0301', reactions: [{ reaction: '\u00e9', count: 2, mine: true }] }]);
   await requestOk(ben, 'remove:reaction', { roomId, username: 'ben', chatSeq, reaction: 'e\u0301' });

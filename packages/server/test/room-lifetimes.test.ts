@@ -168,9 +168,9 @@ describe.each(storeKinds)('on real sockets, on the %s store', (_, open) => {
     await requestOk(aya, 'remove:member', { roomId: 'den', username: 'aya' });
     await joined;
     onTestFinished(() => void ben.disconnect());
-    const hears = nextEvent(ben, 'create:chat:success');
+    const receives = nextEvent(ben, 'create:chat:success');
     await requestOk(ben, 'create:chat', { roomId: 'den', username: 'ben', message: 'still here' });
-    expect((await hears).message).toBe('still here');
+    expect((await receives).message).toBe('still here');
     expect(await namesOf(store)).toEqual(['den']);
   });
 });

@@ -26,7 +26,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     const [aya, ben] = [await connect(url), await connect(url)];
     await requestOk(aya, 'create:room', AYA);
     await requestOk(ben, 'add:member', { roomId, username: 'ben' });
-    const heard = collectEvents(ben, 'create:chat:success');
+    const received = collectEvents(ben, 'create:chat:success');
     const others = Array.from({ length: 50 }, (__, each) =>
       requestOk(ben, 'create:chat', { roomId, username: 'ben', message: `ben ${each}` }),
     );
@@ -37,14 +37,14 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
       expect(chats.map((chat) => chat.seq)).toEqual(chats.map((__, index) => (chats[0]?.seq ?? 0) + index));
       expect(chats.at(-1)).toEqual({ seq, id, at });
     }
-    await until(() => heard.length === 450, 'all were received');
-    expect(heard.filter(({ username }) => username === 'aya').map(({ message }) => message)).toEqual(
+    await until(() => received.length === 450, 'all were received');
+    expect(received.filter(({ username }) => username === 'aya').map(({ message }) => message)).toEqual(
       said(400).map(({ message }) => message),
     );
     const ids = new Map(answers.flatMap(({ chats }) => chats.map(({ seq, id }) => [seq, id])));
-    for (const [index, { seq, id, prev }] of heard.entries()) {
+    for (const [index, { seq, id, prev }] of received.entries()) {
       if (ids.has(seq as number)) expect(id).toBe(ids.get(seq as number));
-      if (index > 0) expect(prev).toBe(heard[index - 1]?.id);
+      if (index > 0) expect(prev).toBe(received[index - 1]?.id);
     }
   });
 
@@ -101,11 +101,11 @@ test('a connection that has not joined receives the chats that it added, once an
   const aya = await connect(url);
   const { session } = await requestOk(aya, 'create:room', AYA);
   const other = await connect(url, { auth: { session } });
-  const heard = collectEvents(other, 'create:chat:success');
+  const received = collectEvents(other, 'create:chat:success');
   await requestOk(other, 'create:chats', { ...AYA, chats: said(3) });
-  expect(heard.map(({ message, clientId }) => [message, clientId])).toEqual(said(3).map(({ message, clientId }) => [message, clientId]));
+  expect(received.map(({ message, clientId }) => [message, clientId])).toEqual(said(3).map(({ message, clientId }) => [message, clientId]));
   expect(await sendRequest(other, 'list:rooms', {})).toMatchObject({ ok: true });
-  expect(heard).toHaveLength(3);
+  expect(received).toHaveLength(3);
 });
 
 test('their size in the store is counted as that of single chats', () => {

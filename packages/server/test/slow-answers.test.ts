@@ -15,7 +15,7 @@ const MANY = 40;
 const upTo = (count: number): number[] => Array.from({ length: count }, (_, index) => index);
 
 /** A scene whose room has a megabyte of chats, and how many large pages were read of it. */
-async function scene(options: Parameters<typeof startWithBystanders>[0] = {}): Promise<BystanderScenario & { pages: () => number }> {
+async function setUp(options: Parameters<typeof startWithBystanders>[0] = {}): Promise<BystanderScenario & { pages: () => number }> {
   const inner = await newStore();
   let pages = 0;
   const store = withOverrides(inner, {
@@ -41,7 +41,7 @@ async function fill(store: Store): Promise<void> {
 const question = (number: number): string => `42${number}["list:chats",{"roomId":"${ROOM}","limit":${LIMITS.pageMax}}]`;
 const answersIn = (raw: RawWebSocket): number => raw.received.filter((packet) => /^43\d+\[\{"ok":true,"roomId"/.test(packet)).length;
 
-async function sleeper(url: string, name: string, headers: Record<string, string> = ATTACKER_HEADERS): Promise<RawWebSocket> {
+async function slowReader(url: string, name: string, headers: Record<string, string> = ATTACKER_HEADERS): Promise<RawWebSocket> {
   const raw = await connectRaw(await openRawWebSocket(url, { headers }));
   await raw.send(`420["add:member",{"roomId":"${ROOM}","username":"${name}"}]`);
   await raw.waitForPacket(/^430\[\{"ok":true/);
@@ -59,8 +59,8 @@ async function untilNoMore(pages: () => number): Promise<number> {
 }
 
 test('for a client that does not read, answers are made after earlier ones are written, and all are once it reads', async () => {
-  const { url, io, pages, expectUnharmed } = await scene();
-  const raw = await sleeper(url, 'sleeper');
+  const { url, io, pages, expectUnharmed } = await setUp();
+  const raw = await slowReader(url, 'sleeper');
   await raw.send(...upTo(MANY).map((each) => question(each + 1)));
   const made = await untilNoMore(pages);
   expect(made).toBeLessThan(MANY);
@@ -74,7 +74,7 @@ test('for a client that does not read, answers are made after earlier ones are w
 });
 
 test('so they are for a client that polls and fetches nothing', async () => {
-  const { url, pages, expectUnharmed } = await scene({ stallTimeoutMs: 3_000 });
+  const { url, pages, expectUnharmed } = await setUp({ stallTimeoutMs: 3_000 });
   const raw = await openRawPolling(url, { headers: ATTACKER_HEADERS, polls: false });
   await raw.send('40');
   await raw.send(`420["add:member",{"roomId":"${ROOM}","username":"sleeper"}]`);
@@ -84,8 +84,8 @@ test('so they are for a client that polls and fetches nothing', async () => {
 });
 
 test('a client that does not read for too long is disconnected, with any queue, over both transports', async () => {
-  const { url, io, pages, expectUnharmed } = await scene({ stallTimeoutMs: 600 });
-  const raw = await sleeper(url, 'sleeper');
+  const { url, io, pages, expectUnharmed } = await setUp({ stallTimeoutMs: 600 });
+  const raw = await slowReader(url, 'sleeper');
   const polling = await openRawPolling(url, { headers: ATTACKER_HEADERS, polls: false });
   await polling.send('40');
   await raw.send(...upTo(MANY).map((each) => question(each + 1)));
@@ -95,8 +95,8 @@ test('a client that does not read for too long is disconnected, with any queue, 
 });
 
 test('a slow reader is not disconnected', async () => {
-  const { url, io } = await scene({ stallTimeoutMs: 1_000 });
-  const raw = await sleeper(url, 'slow');
+  const { url, io } = await setUp({ stallTimeoutMs: 1_000 });
+  const raw = await slowReader(url, 'slow');
   await raw.send(...upTo(MANY).map((each) => question(each + 1)));
   for (let read = 0; read < MANY; ) {
     raw.socket.resume();
@@ -109,9 +109,9 @@ test('a slow reader is not disconnected', async () => {
 });
 
 test('all unread data of one address is bounded, and another address is answered meanwhile', async () => {
-  const { url, io, pages, expectUnharmed } = await scene({ rateLimits: 'on', trustedProxies: 1 });
+  const { url, io, pages, expectUnharmed } = await setUp({ rateLimits: 'on', trustedProxies: 1 });
   const connections = 20;
-  const raws = await Promise.all(upTo(connections).map((each) => sleeper(url, `sleeper ${each}`)));
+  const raws = await Promise.all(upTo(connections).map((each) => slowReader(url, `sleeper ${each}`)));
   for (const raw of raws) await raw.send(...upTo(20).map((each) => question(each + 1)));
   await untilNoMore(pages);
   const sockets = [...io.sockets.sockets.values()] as unknown as { conn: { transport: { socket: { bufferedAmount: number } } } }[];

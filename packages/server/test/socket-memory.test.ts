@@ -42,8 +42,8 @@ test('a connected socket retains nothing of its handshake', async () => {
   const { url, io, expectUnharmed } = await startWithBystanders();
   const known = new Set(io.sockets.sockets.keys());
   await connectRaw(await openRawWebSocket(url));
-  const stranger = [...io.sockets.sockets.values()].find(({ id }) => !known.has(id));
-  expectLean(stranger as unknown as Inside);
+  const outsider = [...io.sockets.sockets.values()].find(({ id }) => !known.has(id));
+  expectLean(outsider as unknown as Inside);
   await expectUnharmed();
 });
 

@@ -11,7 +11,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     const store = await open();
     const lines: Record<string, unknown>[] = [];
     const log = pino({ level: 'info' }, { write: (line: string) => void lines.push(JSON.parse(line) as Record<string, unknown>) });
-    const told = () => lines.filter(({ setting }) => setting === '--quota-total-bytes').map(({ msg }) => msg);
+    const received = () => lines.filter(({ setting }) => setting === '--quota-total-bytes').map(({ msg }) => msg);
     const before = (await store.usage()).bytes;
     const quotaTotalBytes = before + 4_000 * KB;
     const { url } = await startServer({ store, log, rateLimits: 'off', graceMs: 200, usageRefreshMs: 1, quotaTotalBytes });
@@ -42,8 +42,8 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     await requestOk(aya, 'delete:room', AYA);
     const big = { roomId: 'big', username: 'aya' };
     await until(async () => (await sendRequest(aya, 'create:chat', { ...big, message: 'after' })).ok, 'there is space in the store');
-    await until(() => told().includes('a quota has free space again'), 'the log says that there is space');
-    const atEnd = told();
+    await until(() => received().includes('a quota has free space again'), 'the log says that there is space');
+    const atEnd = received();
     for (const message of ['a quota is nearly used up', 'a quota is used up: requests that would exceed it are refused'])
       expect(atEnd.filter((each) => each === message).length, message).toBeLessThanOrEqual(1);
   });
@@ -54,7 +54,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     const [aya, ben] = [await connect(before.url), await connect(before.url)];
     const { session } = await requestOk(aya, 'create:room', AYA);
     const { seq: chatSeq, epoch } = await requestOk(aya, 'create:chat', { ...AYA, message: '部'.repeat(4_000) });
-    const lapsed = await requestOk(ben, 'add:member', BEN);
+    const expired = await requestOk(ben, 'add:member', BEN);
     ben.disconnect();
     await nextEvent(aya, 'remove:member:success');
 
@@ -67,7 +67,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
       async () => !(await sendRequest(again, 'create:chat', { ...AYA, message: 'x' })).ok,
       'it is known that the quota is used up',
     );
-    const back = await connect(url, { auth: { session: lapsed.session } });
+    const back = await connect(url, { auth: { session: expired.session } });
     const [room] = (await requestOk(back, 'resume:rooms', { rooms: [{ ...BEN, epoch, seq: 0 }] })).rooms;
     expect(room).toMatchObject({ outcome: 'refused', error: refusal });
     expect(await requestError(back, 'add:member', BEN)).toMatchObject(refusal);

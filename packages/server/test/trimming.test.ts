@@ -47,13 +47,13 @@ describe('update:room with a retention', () => {
       retention: {},
       limits: { retention: { maxBytes: 1_000_000 } },
     });
-    const told = collectEvents(ben, 'update:room:success');
+    const received = collectEvents(ben, 'update:room:success');
     const retention = { maxAge: 86_400_000, maxCount: 1_000 };
     await requestOk(aya, 'update:room', { roomId, username: 'aya', topic: 'tea' });
     await requestOk(aya, 'update:room', { roomId, username: 'aya', retention });
     await requestOk(aya, 'update:room', { roomId, username: 'aya', topic: 'coffee' });
-    await until(() => told.length === 3, 'the client has received everything');
-    expect(told.map((each) => [each.topic, each.retention])).toEqual([
+    await until(() => received.length === 3, 'the client has received everything');
+    expect(received.map((each) => [each.topic, each.retention])).toEqual([
       ['tea', undefined],
       [undefined, retention],
       ['coffee', undefined],
@@ -179,9 +179,9 @@ test('old entries are removed, and a room with only old entries continues', asyn
   const ben = await connect(url);
   await requestOk(ben, 'add:member', { roomId, username: 'ben' });
   await until(async () => (await sizeOf(store)) === 1, 'all entries but the last are trimmed');
-  const told = nextEvent(ben, 'create:chat:success');
+  const received = nextEvent(ben, 'create:chat:success');
   const { seq } = await requestOk(aya, 'create:chat', { roomId, username: 'aya', message: 'on' });
-  expect(await told).toMatchObject({ seq, message: 'on' });
+  expect(await received).toMatchObject({ seq, message: 'on' });
 });
 
 describe('an absent member', () => {
@@ -260,9 +260,9 @@ describe('a plain Socket.IO client', () => {
     const aya = await open(url);
     const ben = await connect(url);
     await requestOk(ben, 'add:member', { roomId, username: 'ben' });
-    const told = collectEvents(ben, 'create:chat:success');
+    const received = collectEvents(ben, 'create:chat:success');
     await say(aya, 3);
-    await until(() => told.length === 3, 'the client has received everything');
+    await until(() => received.length === 3, 'the client has received everything');
     await drop(ben);
     const { epoch, head } = await store.readPage(roomId, { limit: 1 });
     await store.trim(roomId, { epoch: String(epoch), below: head + 1 });
@@ -270,7 +270,7 @@ describe('a plain Socket.IO client', () => {
     expect(await sizeOf(store)).toBe(0);
     expect(await reconnect(ben)).toBe(true);
     await say(aya, 1);
-    await until(() => told.length === 4, 'the client receives the next');
+    await until(() => received.length === 4, 'the client receives the next');
 
     await drop(ben);
     await say(aya, 2);
@@ -300,9 +300,9 @@ describe('a plain Socket.IO client', () => {
     const aya = await open(url);
     const ben = await connect(url);
     await requestOk(ben, 'add:member', { roomId, username: 'ben' });
-    const told = collectEvents(ben, 'create:chat:success');
+    const received = collectEvents(ben, 'create:chat:success');
     await say(aya, 3);
-    await until(() => told.length === 3, 'the client received the first');
+    await until(() => received.length === 3, 'the client received the first');
     // The last received entry is of a room that does not change.
     await requestOk(ben, 'create:room', { roomId: 'other', username: 'ben' });
     await drop(ben);
@@ -314,7 +314,7 @@ describe('a plain Socket.IO client', () => {
     // Either at once or as soon as the gap is detected: the client never receives entries with a gap.
     if (isRecovered) await ended;
     // In several rooms on Redis one entry may be repeated.
-    const seqs = [...new Set(told.map(({ seq }) => Number(seq)))];
+    const seqs = [...new Set(received.map(({ seq }) => Number(seq)))];
     expect(seqs).toEqual(seqs.map((_, index) => 4 + index));
     expect(seqs.length).toBeLessThan(1_003);
     expect(await oldestOf(inner)).toBe(below);

@@ -22,7 +22,7 @@ import { describe, expect, test } from 'vitest';
 const ROOM = { roomId: 'veranda' };
 
 /** What a client of the tutorial listens to. */
-const TOLD = new Set(['create:room:success', 'add:member:success', 'remove:member:success', 'create:chat:success', 'error']);
+const RECEIVED = new Set(['create:room:success', 'add:member:success', 'remove:member:success', 'create:chat:success', 'error']);
 
 async function inRoom(url: string, username: string, event: 'create:room' | 'add:member' = 'add:member'): Promise<Socket> {
   const socket = await connect(url);
@@ -37,18 +37,18 @@ describe.each([['websocket'], ['polling']])('a plain Socket.IO client over %s', 
     const { url } = await startServer({ store: await newDurableStore() });
     const aya = await connect(url, { transports });
     const ben = await connect(url, { transports });
-    const told = { aya: [] as string[], ben: [] as string[] };
+    const received = { aya: [] as string[], ben: [] as string[] };
     for (const [name, socket] of Object.entries({ aya, ben })) {
       socket.onAny((event: string, payload: Record<string, string | undefined>) => {
-        if (!TOLD.has(event)) return;
+        if (!RECEIVED.has(event)) return;
         const words = [event, payload.roomId, payload.username, payload.message].filter((word) => word !== undefined);
-        told[name as 'aya' | 'ben'].push(words.join(' '));
+        received[name as 'aya' | 'ben'].push(words.join(' '));
       });
     }
     /** Sends the request, and waits until both have received all of its events. */
-    const say = async (socket: Socket, [event, payload]: [string, object], heardBy: { aya: number; ben: number }) => {
+    const say = async (socket: Socket, [event, payload]: [string, object], receivedBy: { aya: number; ben: number }) => {
       socket.emit(event, { ...ROOM, ...payload });
-      await until(() => told.aya.length === heardBy.aya && told.ben.length === heardBy.ben, `${event} is heard`);
+      await until(() => received.aya.length === receivedBy.aya && received.ben.length === receivedBy.ben, `${event} is heard`);
     };
 
     await say(ben, ['add:member', { username: 'ben' }], { aya: 0, ben: 1 });
@@ -61,7 +61,7 @@ describe.each([['websocket'], ['polling']])('a plain Socket.IO client over %s', 
     await say(ben, ['create:chat', { username: 'ben', message: 'hello' }], { aya: 5, ben: 7 });
     await say(ben, ['remove:member', { username: 'ben' }], { aya: 6, ben: 8 });
 
-    expect(told.aya).toEqual([
+    expect(received.aya).toEqual([
       'create:room:success veranda aya',
       'add:member:success veranda aya',
       'add:member:success veranda ben',
@@ -69,7 +69,7 @@ describe.each([['websocket'], ['polling']])('a plain Socket.IO client over %s', 
       'create:chat:success veranda ben hello',
       'remove:member:success veranda ben',
     ]);
-    expect(told.ben).toEqual([
+    expect(received.ben).toEqual([
       'error Room does not exist.',
       'error Room does not exist.',
       'error Room already exist.',
@@ -113,12 +113,12 @@ describe('the defects of the tutorial are fixed', () => {
     const { url } = await startServer();
     const aya = await inRoom(url, 'aya', 'create:room');
     const ben = await inRoom(url, 'ben');
-    const stranger = await connect(url);
+    const outsider = await connect(url);
     const message = 'I am aya';
     expect((await requestError(ben, 'create:chat', { ...ROOM, username: 'aya', message })).code).toBe('not_a_member');
-    expect((await requestError(stranger, 'create:chat', { ...ROOM, username: 'aya', message })).code).toBe('not_a_member');
-    expect((await requestError(stranger, 'create:chat', { ...ROOM, username: 'stranger', message })).code).toBe('not_a_member');
-    expect((await requestError(stranger, 'remove:member', { ...ROOM, username: 'ben' })).code).toBe('not_a_member');
+    expect((await requestError(outsider, 'create:chat', { ...ROOM, username: 'aya', message })).code).toBe('not_a_member');
+    expect((await requestError(outsider, 'create:chat', { ...ROOM, username: 'stranger', message })).code).toBe('not_a_member');
+    expect((await requestError(outsider, 'remove:member', { ...ROOM, username: 'ben' })).code).toBe('not_a_member');
     expect((await requestError(ben, 'remove:member', { ...ROOM, username: 'aya' })).code).toBe('not_allowed');
     expect((await requestOk(aya, 'list:chats', ROOM)).chats).toEqual([]);
     expect((await requestOk(aya, 'list:members', ROOM)).count).toBe(2);

@@ -101,7 +101,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
 
   test('a chat names the chat it answers: in broadcasts, on pages, after a resume, and after an edit', async () => {
     const { aya, ben, store } = await startRoom(await open());
-    const told = collectEvents(aya, 'create:chat:success');
+    const received = collectEvents(aya, 'create:chat:success');
     const answers = (replyTo: number, clientId: string) =>
       sendRequest(ben, 'create:chat', { roomId, username: 'ben', message: 'gladly', replyTo, clientId });
     const answered = async (replyTo: number, clientId: string) => {
@@ -113,8 +113,8 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     const edited = await answered(seq, 'c-2');
     const edit = await requestOk(ben, 'update:chat', { roomId, username: 'ben', chatSeq: edited, message: 'now' });
     await requestOk(ben, 'update:chat', { roomId, username: 'ben', chatSeq: edited, message: 'now!' });
-    await until(() => told.length === 3, 'aya receives everything');
-    expect(told).toMatchObject([{ seq }, { seq: reply, replyTo: seq, clientId: 'c-1' }, { seq: edited, replyTo: seq }]);
+    await until(() => received.length === 3, 'aya receives everything');
+    expect(received).toMatchObject([{ seq }, { seq: reply, replyTo: seq, clientId: 'c-1' }, { seq: edited, replyTo: seq }]);
     expect(await chatsOf(aya)).toMatchObject([{ seq }, { seq: reply, replyTo: seq }, { seq: edited, message: 'now!', replyTo: seq }]);
     const { rooms } = await requestOk(aya, 'resume:rooms', { rooms: [{ roomId, username: 'aya', epoch, seq, id: id ?? null }] });
     expect(rooms).toMatchObject([
@@ -260,7 +260,7 @@ test('every reply follows the protocol', async () => {
 });
 
 /** As after an absence longer than the grace period. */
-async function lapse(store: Store, username: string): Promise<void> {
+async function expireMember(store: Store, username: string): Promise<void> {
   const key = memberKey(username);
   const { epoch, keys } = await store.read(roomId, { keys: [key] });
   const gone = keys.get(key)?.value as unknown as MemberValue;
@@ -277,7 +277,7 @@ async function resumeRefused(socket: Socket, payload: object) {
 
 test('every refusal that the protocol lists for an event occurs, and no other', async () => {
   const { url, store, aya, ben } = await startRoom();
-  const stranger = await connect(url);
+  const outsider = await connect(url);
   const { seq: ayas } = await say(aya, 'aya', 'x');
   const nowhere = { roomId: 'nowhere', username: 'ben' };
   const bens = { roomId, username: 'ben' };
@@ -289,22 +289,22 @@ test('every refusal that the protocol lists for an event occurs, and no other', 
   const kicked = await connect(url);
   await requestOk(kicked, 'add:member', { roomId, username: 'kicked' });
   await requestOk(aya, 'remove:member', { roomId, username: 'kicked' });
-  const lapsed = await connect(url);
-  await requestOk(lapsed, 'add:member', { roomId, username: 'lapsed' });
-  await lapse(store, 'lapsed');
+  const expired = await connect(url);
+  await requestOk(expired, 'add:member', { roomId, username: 'lapsed' });
+  await expireMember(store, 'lapsed');
   await requestOk(await connect(url), 'add:member', { roomId, username: 'lapsed' });
   const resembled = await connect(url);
   await requestOk(resembled, 'add:member', { roomId, username: 'resembled' });
-  await lapse(store, 'resembled');
+  await expireMember(store, 'resembled');
   await requestOk(await connect(url), 'add:member', { roomId, username: 'rеsembled' });
   const cases: [EventName, Socket, object, string][] = [
     ['create:room', ben, bens, 'room_exists'],
     ['create:room', ben, { ...bens, roomId: roomId.toUpperCase() }, 'room_confusable'],
     ['add:member', ben, nowhere, 'room_not_found'],
     ['add:member', ben, foreign, 'name_taken'],
-    ['add:member', stranger, { roomId, username: 'bеn' }, 'name_confusable'],
+    ['add:member', outsider, { roomId, username: 'bеn' }, 'name_confusable'],
     ['remove:member', ben, nowhere, 'room_not_found'],
-    ['remove:member', stranger, bens, 'not_a_member'],
+    ['remove:member', outsider, bens, 'not_a_member'],
     ['remove:member', ben, foreign, 'not_allowed'],
     ['create:chat', ben, { ...nowhere, message }, 'room_not_found'],
     ['create:chat', ben, { ...foreign, message }, 'not_a_member'],
@@ -341,12 +341,12 @@ test('every refusal that the protocol lists for an event occurs, and no other', 
     ['resume:rooms', ben, held(nowhere), 'room_not_found'],
     ['resume:rooms', ben, held(foreign), 'not_a_member'],
     ['resume:rooms', kicked, held({ roomId, username: 'kicked' }), 'removed'],
-    ['resume:rooms', lapsed, held({ roomId, username: 'lapsed' }), 'name_taken'],
+    ['resume:rooms', expired, held({ roomId, username: 'lapsed' }), 'name_taken'],
     ['resume:rooms', resembled, held({ roomId, username: 'resembled' }), 'name_confusable'],
     ['start:typing', ben, foreign, 'not_a_member'],
     ['stop:typing', ben, nowhere, 'not_a_member'],
     ['update:presence', ben, { ...foreign, presence: 'away' }, 'not_a_member'],
-    ['mark:read', stranger, { ...bens, seq: 1 }, 'not_a_member'],
+    ['mark:read', outsider, { ...bens, seq: 1 }, 'not_a_member'],
   ];
   for (const [event, socket, payload, code] of cases) {
     const error = event === 'resume:rooms' ? await resumeRefused(socket, payload) : await requestError(socket, event, payload as never);
@@ -397,7 +397,7 @@ describe('the requesting client receives an entry once, complete, and only entri
 
   test('a retry is answered by its acknowledgement only, also once the chat was deleted, and without an acknowledgement by nothing', async () => {
     const { aya, ben } = await startRoom();
-    const told = successes(ben);
+    const received = successes(ben);
     const chat = { roomId, username: 'ben', message: 'once', clientId: 'c1' };
     const first = await requestOk(ben, 'create:chat', chat);
     expect(await requestOk(ben, 'create:chat', chat)).toEqual(first);
@@ -406,13 +406,13 @@ describe('the requesting client receives an entry once, complete, and only entri
     await requestOk(ben, 'delete:chat', { roomId, username: 'ben', chatSeq: first.seq, clientId: 'c2' });
     expect(await requestOk(ben, 'create:chat', chat)).toEqual(first);
     await say(aya, 'aya', 'last');
-    await until(() => told.at(-1)?.message === 'last', 'the member receives newer entries');
-    expect(told).toMatchObject([
+    await until(() => received.at(-1)?.message === 'last', 'the member receives newer entries');
+    expect(received).toMatchObject([
       { event: 'create:chat:success', seq: first.seq, message: 'once', by: 'ben' },
       { event: 'delete:chat:success', seq },
       { event: 'create:chat:success', message: 'last' },
     ]);
-    expect(told[0]?.prev).toBeTypeOf('string');
+    expect(received[0]?.prev).toBeTypeOf('string');
   });
 
   test('a library that retries until an acknowledgement causes no duplicates', async () => {
@@ -424,11 +424,11 @@ describe('the requesting client receives an entry once, complete, and only entri
     };
     const { url } = await startServer({ store: withOverrides(rooms, { append }), rateLimits: 'off' });
     const aya = await connect(url, { retries: 10, ackTimeout: 100 });
-    const told = successes(aya);
+    const received = successes(aya);
     await requestOk(aya, 'create:room', { roomId, username: 'aya', clientId: 'r' });
     await requestOk(aya, 'create:chat', { roomId, username: 'aya', message: 'slowly', clientId: 'c' });
     await requestOk(aya, 'list:rooms', {});
-    expect(told.map(({ event }) => event)).toEqual(['create:room:success', 'add:member:success', 'create:chat:success']);
+    expect(received.map(({ event }) => event)).toEqual(['create:room:success', 'add:member:success', 'create:chat:success']);
   });
 
   test('a request that changes nothing is answered by the acknowledgement, or by an event that is not an entry', async () => {
@@ -456,13 +456,13 @@ describe('the requesting client receives an entry once, complete, and only entri
     const { url, ben } = await startRoom();
     const { session } = await requestOk(ben, 'add:member', { roomId, username: 'ben' });
     const secondTab = await connect(url, { auth: { session } });
-    const [told, other] = [successes(secondTab), successes(ben)];
+    const [received, other] = [successes(secondTab), successes(ben)];
     const chat = { roomId, username: 'ben', message: 'from the second tab, which has not joined', clientId: 'c' };
     await requestOk(secondTab, 'create:chat', chat);
     await requestOk(secondTab, 'create:chat', chat);
     await until(() => other.length > 0, 'the first tab receives it');
-    expect(told).toEqual(other);
-    expect(told).toHaveLength(1);
+    expect(received).toEqual(other);
+    expect(received).toHaveLength(1);
   });
 });
 

@@ -125,7 +125,7 @@ test('text that begins with a slash is never sent by mistake, not even as a repl
   await app.waitForText('aya │ /usr/bin/env');
   enter(app, '//help is how');
   await app.waitForText('aya │ /help is how');
-  await until(() => other.room.timeline.chats.length === 3, 'ben hears both');
+  await until(() => other.room.timeline.chats.length === 3, 'ben receives both');
   expect(other.room.timeline.chats.map(({ message }) => message)).toEqual(['hello', '/usr/bin/env', '/help is how']);
 });
 

@@ -141,14 +141,14 @@ test('every line of a pipe is acknowledged in order before the program ends', as
   expect(await pipe.end()).toBe(0);
   const reader = await connect(url);
   await requestOk(reader, 'add:member', { roomId: 'ops', username: 'reader' });
-  const kept: (string | null)[] = [];
+  const stored: (string | null)[] = [];
   for (let after = 1, isMore = true; isMore; ) {
     const { chats, hasMore } = await requestOk(reader, 'list:chats', { roomId: 'ops', after, limit: 500 });
-    kept.push(...chats.map(({ message }) => message));
+    stored.push(...chats.map(({ message }) => message));
     after = chats.at(-1)?.seq ?? after;
     isMore = hasMore.after && chats.length > 0;
   }
-  expect(kept).toEqual(lines);
+  expect(stored).toEqual(lines);
 });
 
 test('a restart of the server is reported, and the client rejoins, shows missed chats and sends pending ones', async () => {

@@ -13,7 +13,7 @@ const memoryOf = (pid: number): number => Number(/^VmRSS:\s+(\d+) kB/m.exec(read
 test('at 1,000 chats a second every key is echoed, frames stay below 30 a second plus keys, and memory is stable', async () => {
   const { url } = await startServer({ rateLimits: 'off' });
   const ben = await joinVeranda(url);
-  // A client that kept a little for each chat would exhaust this heap.
+  // A client that retained a little for each chat would exhaust this heap.
   const aya = openChat(url, { env: { NODE_OPTIONS: '--max-old-space-size=32' } });
   await aya.waitForText('2 here');
   let said = 0;

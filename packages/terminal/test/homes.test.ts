@@ -17,7 +17,7 @@ import { connect, createTempFolder, requestOk, startServer } from '@engawa/testk
 import { expect, test } from 'vitest';
 import { runEngawa } from './helpers/scripting.ts';
 
-const NOTHING_IS_KEPT = 'session and unsent chats end with this program';
+const NOTHING_IS_STORED = 'session and unsent chats end with this program';
 const OTHER_USER = 65_534;
 
 interface Surroundings {
@@ -141,7 +141,7 @@ test.each<[what: string, unusable: () => Unusable]>([
   const planted = below(cwd);
   const { stderr, name } = await send({ env, setUp, cwd });
   expect(stderr).toContain(why);
-  expect(stderr.split(NOTHING_IS_KEPT)).toHaveLength(2);
+  expect(stderr.split(NOTHING_IS_STORED)).toHaveLength(2);
   expect(name).toBe('aya');
   expect(below(cwd)).toEqual(planted);
   expect(existsSync(HOME)).toBe(isThere);

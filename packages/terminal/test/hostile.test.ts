@@ -91,7 +91,7 @@ test('names, rooms, topics, reactions, replies and typing events do not control 
   await aya.waitForText('2 here');
   for (const [at, id] of ids.entries()) {
     const [room, own] = await joinRooms(url, id, 'veranda', id);
-    if (!room || !own) throw new Error('nobody there');
+    if (!room || !own) throw new Error('no actor');
     await own.setTopic(Object.values(ATTACKS)[at]?.slice(0, 200) ?? '');
     const seq = await sendChat(room, `said ${at}`);
     await sendChat(room, `answered ${at}`, seq);

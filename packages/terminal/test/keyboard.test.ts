@@ -60,7 +60,7 @@ test.each(['graphemes', 'parts'] as const)('the cursor follows each typed charac
     await isBehind(aya, typed.replace('\u{e0100}', ''));
   }
   aya.press('end', 'enter');
-  expect(await heard(ben, 1)).toBe(TYPED.join(''));
+  expect(await received(ben, 1)).toBe(TYPED.join(''));
 });
 
 test('input can be edited in the middle, undone and recalled from the history', async () => {
@@ -118,7 +118,7 @@ test('several typed and pasted lines stay in the input until Enter and become on
   expect(ben.timeline.chats).toHaveLength(1);
   aya.press('enter');
   await aya.waitForText(/│ in three\n.*│ lines/);
-  const chat = await heard(ben, 2);
+  const chat = await received(ben, 2);
   expect(chat).not.toMatch(/[^\P{Cc}\n]/u);
   aya.paste(`${'long line of a paste\n'.repeat(60)}the end`);
   await aya.waitForText('the end');
@@ -135,13 +135,13 @@ test('pasted tabs are sent and edited as tabs and displayed as spaces, and a fin
   await aya.waitForText('› name  count');
   aya.press('enter');
   await aya.waitForText('│ 茶  3');
-  expect(await heard(ben, 1)).toBe('name\tcount\n茶\t3');
+  expect(await received(ben, 1)).toBe('name\tcount\n茶\t3');
   aya.press('up');
   await aya.waitForText('edit: name');
   aya.type('0');
   aya.press('enter');
   await aya.waitForText('│ 茶  30 (edited)');
-  expect(await heard(ben, 1)).toBe('name\tcount\n茶\t30');
+  expect(await received(ben, 1)).toBe('name\tcount\n茶\t30');
 });
 
 test('7,000 pasted characters are counted and sent as two chats after confirmation', async () => {
@@ -191,7 +191,7 @@ test('an edit or command that is too long stays in the input, and a paste of meg
   expect(ben.timeline.chats.map(({ message }) => message)).toEqual(['short']);
 });
 
-async function heard(room: Awaited<ReturnType<typeof joinVeranda>>, count: number): Promise<string> {
+async function received(room: Awaited<ReturnType<typeof joinVeranda>>, count: number): Promise<string> {
   await until(() => room.timeline.chats.length === count, `${count} chats are heard`);
   return room.timeline.chats.at(-1)?.message ?? '';
 }
@@ -332,7 +332,7 @@ test('d on a chat selected by keys asks first: Enter deletes, Esc cancels, and f
   expect(ben.timeline.chats.at(-1)?.message).toBe('precious');
   aya.press('enter');
   await aya.waitForText('(deleted)');
-  await until(() => ben.timeline.chats.at(-1)?.message === null, 'ben hears it');
+  await until(() => ben.timeline.chats.at(-1)?.message === null, 'ben receives it');
 });
 
 test('Alt+E and /editor give the terminal to the external editor, and the saved text becomes the input', async () => {
@@ -389,8 +389,8 @@ test('Alt+E and /editor give the terminal to the external editor, and the saved 
   long.press('alt+e');
   await long.waitForText(`The input is limited to 40,000 characters. Your text is in ${folder}`);
   await long.waitForText('› short');
-  const [kept = ''] = readdirSync(folder).filter((name) => name !== 'edit.sh');
-  expect(readFileSync(join(folder, kept, 'chat.txt'), 'utf8')).toHaveLength(50_000);
+  const [stored = ''] = readdirSync(folder).filter((name) => name !== 'edit.sh');
+  expect(readFileSync(join(folder, stored, 'chat.txt'), 'utf8')).toHaveLength(50_000);
 });
 
 test('c copies a chat selected by keys, and /copy the clicked or newest one, without control characters', async () => {

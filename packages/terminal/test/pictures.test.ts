@@ -22,7 +22,7 @@ async function talk(options: PtyOptions = {}): Promise<{ aya: Pty; ben: Room; se
   const [ben, ops] = await joinRooms(server.url, 'ben', 'veranda', 'ops');
   const noa = await joinVeranda(server.url, 'noa');
   const [haruka] = await joinRooms(server.url, '遥', 'veranda', '料理');
-  if (!ben || !ops || !haruka) throw new Error('nobody there');
+  if (!ben || !ops || !haruka) throw new Error('no actor');
   await ben.setTopic('tea, tools and the garden · お茶と道具と庭');
   const aya = openChat(server.url, options);
   await aya.waitForText('tea, tools');

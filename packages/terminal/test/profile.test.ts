@@ -182,7 +182,7 @@ test('a second process in a room neither loses the state of the first nor makes 
     process.stdout.write(String(profile.isOnlyProcess('veranda')));
     client.close();`;
   const beside = execFileAsync(process.execPath, ['--input-type=module', '-e', code], env);
-  await until(() => room.timeline.chats.some(({ message }) => message === 'from beside'), 'the other one is heard');
+  await until(() => room.timeline.chats.some(({ message }) => message === 'from beside'), 'the chat of the other process arrives');
   expect(await beside).toBe('false');
   expect(room.state).toBe('live');
   expect(first.isOnlyProcess('veranda')).toBe(true);
@@ -190,8 +190,8 @@ test('a second process in a room neither loses the state of the first nor makes 
   await until(() => room.timeline.chats.at(-1)?.seq !== undefined, 'sent');
   expect(room.ending).toBeUndefined();
   await client.close();
-  const kept = JSON.parse(String(first.storage.getItem(`engawa:${first.server}:room:veranda`))) as { position: { seq: number } };
-  expect(kept.position.seq).toBe(room.position.seq);
+  const stored = JSON.parse(String(first.storage.getItem(`engawa:${first.server}:room:veranda`))) as { position: { seq: number } };
+  expect(stored.position.seq).toBe(room.position.seq);
 });
 
 test('the PID file of a killed process is ignored', () => {

@@ -9,7 +9,7 @@ import { joinRooms, joinVeranda, openChat, sendChat, typeLine } from './helpers/
 import type { Pty } from './helpers/pty.ts';
 
 /** The stored chats of the room, as a new reader sees them. */
-async function kept(url: string): Promise<(string | null)[]> {
+async function stored(url: string): Promise<(string | null)[]> {
   const reader = await joinVeranda(url, `reader ${Math.random()}`);
   const page = await reader.history({ limit: 500 });
   if (!page.ok) throw new Error(page.error.message);
@@ -50,7 +50,7 @@ test('a cut network is shown with the pending chats, and all input and chats are
   expect(shown(aya)).toEqual(['before', 'said meanwhile', 'one', 'two 二', 'three']);
   aya.press('enter');
   await aya.waitForText(/│ half a thought$/m);
-  expect(await kept(url)).toEqual(['before', 'said meanwhile', 'one', 'two 二', 'three', 'half a thought']);
+  expect(await stored(url)).toEqual(['before', 'said meanwhile', 'one', 'two 二', 'three', 'half a thought']);
 });
 
 test('a network that drops all packets is detected, and chats sent into it arrive once', async () => {
@@ -68,7 +68,7 @@ test('a network that drops all packets is detected, and chats sent into it arriv
   await aya.waitForText('● connected', 20_000);
   await aya.waitForNoText('○');
   expect(shown(aya)).toEqual(['into the void', 'also this']);
-  expect(await kept(url)).toEqual(['into the void', 'also this']);
+  expect(await stored(url)).toEqual(['into the void', 'also this']);
 });
 
 test('a server that was killed and restarted has and shows every chat once', async () => {
@@ -79,9 +79,9 @@ test('a server that was killed and restarted has and shows every chat once', asy
   await aya.waitForText('1 here');
   const ben = openChat(proxy.url, { as: 'ben' });
   await aya.waitForText('2 here');
-  typeLine(aya, 'kept before');
-  await ben.waitForText('kept before');
-  await aya.waitForText(/│ kept before$/m);
+  typeLine(aya, 'sent before');
+  await ben.waitForText('sent before');
+  await aya.waitForText(/│ sent before$/m);
   // Some of these are acknowledged when the server is killed, and some are not.
   for (let each = 0; each < 10; each += 1) typeLine(aya, `early ${each}`);
   await first.kill();
@@ -90,14 +90,14 @@ test('a server that was killed and restarted has and shows every chat once', asy
   await aya.waitForText('waiting to send');
   const second = await ServerProcess.start(folder);
   proxy.retarget(second.port);
-  const all = ['kept before', ...Array.from({ length: 10 }, (_, each) => `early ${each}`), 'late 0', 'late 1', 'late 2'];
+  const all = ['sent before', ...Array.from({ length: 10 }, (_, each) => `early ${each}`), 'late 0', 'late 1', 'late 2'];
   for (const pty of [aya, ben]) {
     await pty.waitForText('● connected', 20_000);
     await pty.waitForText('│ late 2', 20_000);
     await pty.waitForNoText('○');
     expect(shown(pty)).toEqual(all);
   }
-  expect(await kept(proxy.url)).toEqual(all);
+  expect(await stored(proxy.url)).toEqual(all);
 });
 
 test('a client that was killed with pending chats sends them once in the next run', async () => {
@@ -120,12 +120,12 @@ test('a client that was killed with pending chats sends them once in the next ru
   await again.waitForText('of two lines');
   await again.waitForNoText('○');
   const all = ['zero', 'one', 'two', 'three\nof two lines'];
-  expect(await kept(url)).toEqual(all);
+  expect(await stored(url)).toEqual(all);
   expect(shown(again)).toEqual(all.flatMap((text) => text.split('\n')));
 });
 
 /** Resolves when the profile in this home has stored the text on disk. */
-async function isKept(home: string, text: string): Promise<void> {
+async function isStored(home: string, text: string): Promise<void> {
   const folder = join(home, '.local/state/engawa/default/storage');
   // A file that is being written has a temporary name.
   const files = () => readdirSync(folder).filter((name) => name.endsWith('.json'));
@@ -135,7 +135,7 @@ async function isKept(home: string, text: string): Promise<void> {
 test('drafts of several rooms, with a reply and an edit, survive kill -9, and sent text does not return', async () => {
   const { url } = await startServer({ rateLimits: 'off' });
   const [veranda] = await joinRooms(url, 'ben', 'veranda', 'ops', '茶');
-  if (!veranda) throw new Error('nobody there');
+  if (!veranda) throw new Error('no actor');
   await sendChat(veranda, 'Who brings the tea?');
   const HOME = createTempFolder();
   const aya = openChat(url, { env: { HOME } });
@@ -149,21 +149,21 @@ test('drafts of several rooms, with a reply and an edit, survive kill -9, and se
   aya.type('r');
   await aya.waitForText('reply to ben');
   aya.type('I do, wi');
-  await isKept(HOME, 'I do, wi');
+  await isStored(HOME, 'I do, wi');
   aya.press('alt+2');
   await aya.waitForText(/^ #ops/);
   typeLine(aya, 'deploy at non');
   await aya.waitForText(/│ deploy at non$/m);
   aya.type('before');
-  await isKept(HOME, 'before');
+  await isStored(HOME, 'before');
   aya.press('ctrl+u', 'up', 'backspace');
   await aya.waitForText('edit: deploy at non');
   aya.type('on');
-  await isKept(HOME, 'deploy at noon');
+  await isStored(HOME, 'deploy at noon');
   aya.press('alt+3');
   await aya.waitForText(/^ #茶/);
   aya.paste('二行の\n下書き\tです');
-  await isKept(HOME, '下書き');
+  await isStored(HOME, '下書き');
   aya.kill('SIGKILL');
   await aya.exited;
   const again = openChat(url, { env: { HOME }, room: '' });
@@ -218,7 +218,7 @@ test('of two processes in one room the first keeps its draft, whatever the other
   const first = openChat(url, { env: { HOME } });
   await first.waitForText('1 here');
   first.type('of the first');
-  await isKept(HOME, 'of the first');
+  await isStored(HOME, 'of the first');
   const second = openChat(url, { env: { HOME } });
   await second.waitForText('1 here');
   second.type('of the second');

@@ -22,7 +22,7 @@ const shows = (pty: Pty, room: string, count: RegExp): Promise<void> =>
 test('unread chats of other rooms are counted, mentions ring and are marked, and opening a room reads them', async () => {
   const { url } = await startServer();
   const [, ops, tea] = await joinRooms(url, 'ben', 'veranda', 'ops', '茶');
-  if (!ops || !tea) throw new Error('nobody there');
+  if (!ops || !tea) throw new Error('no actor');
   await sendChat(ops, 'from long ago');
   const aya = openChat(url);
   await aya.waitForText('2 here');
@@ -41,7 +41,7 @@ test('unread chats of other rooms are counted, mentions ring and are marked, and
   await sendChat(tea, 'お茶ですよ @aya');
   await shows(aya, '茶', / @1 $/);
   await until(() => aya.bells() === 1, 'it rings');
-  await until(() => aya.title().startsWith('(@3) #veranda'), 'the title tells it');
+  await until(() => aya.title().startsWith('(@3) #veranda'), 'the title shows it');
   await aya.waitForText(/@ 3 new in other rooms · aya · \/help$/m);
   aya.resize({ columns: 40, rows: 28 });
   await aya.waitForText(/@ 3 new in other rooms$/m);
@@ -51,7 +51,7 @@ test('unread chats of other rooms are counted, mentions ring and are marked, and
   await aya.waitForText('│ two');
   await aya.waitForText('── new ─');
   await shows(aya, 'ops', /#ops *$/);
-  await until(() => aya.title().startsWith('(@1) #ops'), 'the title tells it');
+  await until(() => aya.title().startsWith('(@1) #ops'), 'the title shows it');
   aya.press('alt+3');
   await aya.waitForText('お茶ですよ');
   await until(() => aya.title() === '#茶 — Engawa', 'all is read');
@@ -70,7 +70,7 @@ test('unread chats of other rooms are counted, mentions ring and are marked, and
 test('a muted room never rings and counts only mentions, another rings for all, and both settings persist', async () => {
   const { url } = await startServer();
   const [, ops, tea] = await joinRooms(url, 'ben', 'veranda', 'ops', 'tea');
-  if (!ops || !tea) throw new Error('nobody there');
+  if (!ops || !tea) throw new Error('no actor');
   const env = { HOME: createTempFolder() };
   const aya = openChat(url, { env });
   await aya.waitForText('2 here');
@@ -179,14 +179,14 @@ test('replies, edits, reactions and deletions by keys reach other members, and t
   await aya.waitForText('reply to ben: Who brings the tea?');
   typeLine(aya, 'I do.');
   await aya.waitForText(/↪ ben: Who brings the tea\?\n.*│ I do\.$/m);
-  await until(() => ben.timeline.chats.at(-1)?.message === 'I do.', 'ben hears it');
+  await until(() => ben.timeline.chats.at(-1)?.message === 'I do.', 'ben receives it');
   expect(ben.timeline.chats.at(-1)).toMatchObject({ replyTo: question, username: 'aya' });
   aya.press('up');
   await aya.waitForText('edit: I do.');
   aya.press('backspace');
   typeLine(aya, ', gladly');
   await aya.waitForText('│ I do, gladly (edited)');
-  await until(() => ben.timeline.chats.at(-1)?.message === 'I do, gladly', 'ben hears it');
+  await until(() => ben.timeline.chats.at(-1)?.message === 'I do, gladly', 'ben receives it');
   aya.press('alt+up', 'alt+up');
   aya.type('+');
   await aya.waitForText('› /react :');
@@ -214,7 +214,7 @@ test('replies, edits, reactions and deletions by keys reach other members, and t
   aya.press('enter');
   await aya.waitForText('aya │');
   await aya.waitForNoText('gladly');
-  await until(() => ben.timeline.chats.at(-1)?.message === null, 'ben hears it');
+  await until(() => ben.timeline.chats.at(-1)?.message === null, 'ben receives it');
 });
 
 test('a refused chat shows the reason and can be retried or discarded', async () => {

@@ -37,7 +37,7 @@ async function sayAll(socket: Socket, texts: string[]): Promise<void> {
 }
 
 /** All stored chats of the room. */
-async function kept(socket: Socket, username = 'owner'): Promise<(string | null)[]> {
+async function stored(socket: Socket, username = 'owner'): Promise<(string | null)[]> {
   const all: (string | null)[] = [];
   await sendRequest(socket, 'add:member', { roomId: 'ops', username });
   for (let after = 1, isMore = true; isMore; ) {
@@ -82,7 +82,7 @@ test('ten thousand lines of a pipe are stored in order, none twice', { timeout: 
   const run = runEngawa(['send', 'ops', '--server', url], { input: `${lines.join('\n')}\n` });
   expect(await run.waitForExit(100_000)).toBe(0);
   expect({ stdout: run.lines(), stderr: run.stderr() }).toEqual({ stdout: [], stderr: '' });
-  expect(await kept(socket)).toEqual(lines);
+  expect(await stored(socket)).toEqual(lines);
 });
 
 test('while a server is killed and restarted, send loses no line, and tail prints each once and in order', async () => {
@@ -112,7 +112,7 @@ test('send reports the rate limit once, and the remaining time if the number of 
   const few = runEngawa(['send', 'ops', '--server', url], { input: numbered(100).join('\n') });
   expect(await few.waitForExit()).toBe(0);
   expect(few.stderr()).toMatch(/^engawa: the server takes 4 chats a second from you(; \d+ lines? to go, about \d s)?\n$/);
-  expect((await kept(socket)).length).toBe(100);
+  expect((await stored(socket)).length).toBe(100);
   const folder = createTempFolder();
   writeFileSync(join(folder, 'lines'), `${numbered(10_000).join('\n')}\n`);
   const ofFile = (name: string, ...options: string[]) =>
@@ -422,8 +422,8 @@ test('read, tail, wait and who leave no trace in the room and need no name', asy
   const { url, store } = await startServer({ rateLimits: 'off' });
   const socket = await owner(url);
   await say(socket, 'before');
-  const told: string[] = [];
-  socket.onAny((event: string, { username }: { username?: string }) => told.push(`${event} ${username ?? ''}`));
+  const received: string[] = [];
+  socket.onAny((event: string, { username }: { username?: string }) => received.push(`${event} ${username ?? ''}`));
   const env = { ...newHome(), ENGAWA_NAME: '', USER: '' };
   const tail = runEngawa(['tail', 'ops', '--server', url], { env });
   await tail.waitForLines(1);
@@ -436,7 +436,7 @@ test('read, tail, wait and who leave no trace in the room and need no name', asy
   expect((await requestOk(socket, 'list:rooms', {})).rooms).toMatchObject([{ members: 1, seq }]);
   expect((await store.readPage('ops', { limit: 1 })).head).toBe(seq);
   expect((await requestOk(socket, 'add:member', { roomId: 'ops', username: 'owner' })).online).toBe(1);
-  expect(told.filter((event) => !event.endsWith(' owner') && !event.startsWith('position:changed'))).toEqual([]);
+  expect(received.filter((event) => !event.endsWith(' owner') && !event.startsWith('position:changed'))).toEqual([]);
 });
 
 test('tail reports a deleted room and continues in the one that replaces it', async () => {
@@ -529,7 +529,7 @@ test('long lines become several chats or are refused, and empty lines are skippe
   expect(await refused.waitForExit()).toBe(1);
   expect(refused.stderr()).toBe('engawa: line 1 has more than 4,000 characters, or 16,000 bytes as JSON: not sent\n');
   await outputLines(runEngawa(['send', 'ops', '--server', url, '-m'], { input: 'two\nlines\n\n' }));
-  const texts = await kept(socket);
+  const texts = await stored(socket);
   expect(texts.map((text) => String(text).length)).toEqual([5, 8_000, 8_000, 2_000, 4, 5, 9]);
   expect(texts.slice(1, 4).join('')).toBe(long);
   expect(texts.slice(4)).toEqual(['last', 'after', 'two\nlines']);
@@ -544,7 +544,7 @@ test('without a writable home the name is free again at once, and a warning says
     await outputLines(run);
     expect(run.stderr()).toMatch(/^engawa: nothing is stored in \/dev\/null[^\n]+\n$/);
   }
-  expect(await kept(socket)).toEqual(['one', 'two']);
+  expect(await stored(socket)).toEqual(['one', 'two']);
   const marked = runEngawa(['read', 'ops', '--since', 'mark', '--server', url, '-q'], { env });
   expect(await marked.waitForExit()).toBe(1);
   expect(marked.stderr()).toBe('engawa: the mark cannot be saved; name a file with --mark FILE\n');
@@ -562,7 +562,7 @@ test('beside another process of the profile, send and read neither make it leave
   expect(left).toEqual([]);
   other.process.stdin.end('still there\n');
   expect(await other.waitForExit()).toBe(0);
-  expect(await kept(socket)).toEqual(['from beside', 'still there']);
+  expect(await stored(socket)).toEqual(['from beside', 'still there']);
   await until(() => left.length > 0, 'the last one leaves');
   expect(left).toMatchObject([{ username: 'aya', reason: 'left' }]);
 });

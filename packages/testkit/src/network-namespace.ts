@@ -45,11 +45,11 @@ export class NetworkNamespace {
       ipInside('link', 'set', `${name}i`, 'up');
     }
     ipInside('link', 'set', 'lo', 'up');
-    // So that those on the island reach each other when the cable is cut.
+    // So that processes in the namespace reach each other while the link is down.
     ipInside('addr', 'add', `${this.inside.peerAddress}/32`, 'dev', 'lo');
   }
 
-  /** Nothing gets across, and nobody is told. */
+  /** No packet passes, and no connection is reset. */
   partition(): void {
     ip('-n', this.#name, 'link', 'set', this.#peerInterface, 'down');
   }

@@ -23,10 +23,10 @@ const reopeners = new WeakMap<Store, () => Promise<Store>>();
 
 export const isOnRedis = redis !== undefined;
 
-/** A folder, or a URL of Redis with a prefix that nobody else has. */
+/** A directory, or a URL of Redis with a unique prefix. */
 export const newStoreLocation = (): string => (redis ? `${redis.url}?prefix=${randomUUID()}` : createTempFolder());
 
-/** What `engawa serve` has to be told to keep its rooms there. */
+/** The arguments with which `engawa serve` uses this store. */
 export const storeFlags = (storeLocation: string): string[] => [
   storeLocation.startsWith('redis') ? '--redis-url' : '--data-dir',
   storeLocation,

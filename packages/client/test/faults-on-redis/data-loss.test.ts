@@ -116,12 +116,12 @@ test('F12: after FLUSHALL and a new room with the same id all clients learn it, 
 }, async () => {
   const redis = await newRedis();
   const nodes = [await startNode(redis.url), await startNode(redis.url)];
-  const scene = new ConsistencyChecker();
-  const people = [await scene.addSdkActor('aya', nodes[0]!.url), await scene.addSdkActor('ben', nodes[1]!.url)];
+  const setup = new ConsistencyChecker();
+  const people = [await setup.addSdkActor('aya', nodes[0]!.url), await setup.addSdkActor('ben', nodes[1]!.url)];
   await Promise.all(people.map((person) => person.sendChats(20)));
-  const stranger = await connect(nodes[1]!.url);
+  const outsider = await connect(nodes[1]!.url);
   await redis.runCommand('FLUSHALL');
-  await requestOk(stranger, 'create:room', { roomId: ROOM, username: 'stranger' });
+  await requestOk(outsider, 'create:room', { roomId: ROOM, username: 'stranger' });
   // A room with the id of a deleted one is a new room: no client joins it by itself.
   await until(() => people.every(({ room }) => room.state === 'ended'), 'their room is gone');
   for (const person of people) {

@@ -26,10 +26,10 @@ const namesIn = async (socket: Socket): Promise<string[]> =>
 
 test('F9: rooms and leases whose hints the primary of the global keys lost are still listed and released', { timeout }, async () => {
   const cluster = await newCluster({ nodeTimeout: 1_000 });
-  const lobby = await cluster.primaryOf(globalKeysSlot);
+  const globalPrimary = await cluster.primaryOf(globalKeysSlot);
   const [early, late] = [
-    await findRoomOn(cluster, (primary) => primary === lobby),
-    await findRoomOn(cluster, (primary) => primary !== lobby),
+    await findRoomOn(cluster, (primary) => primary === globalPrimary),
+    await findRoomOn(cluster, (primary) => primary !== globalPrimary),
   ];
   const node = await startNode(cluster.url, { grace: graceMs });
   const other = await ServerProcess.start(cluster.url, { fastTimers: { graceMs, absenceMs: 0 } });
@@ -39,21 +39,21 @@ test('F9: rooms and leases whose hints the primary of the global keys lost are s
   // Both nodes are registered in that partition.
   await new Promise((resolve) => setTimeout(resolve, 1_000));
 
-  await detachReplicas(lobby);
+  await detachReplicas(globalPrimary);
   await requestOk(aya, 'create:room', { roomId: late, username: 'aya' });
   await requestOk(ben, 'add:member', { roomId: late, username: 'ben' });
   await requestOk(chiyo, 'add:member', { roomId: late, username: 'chiyo' });
   ben.disconnect();
-  await until(async () => (await lobby.runCommand('KEYS', '*:due')) !== '', 'the absence is stored');
+  await until(async () => (await globalPrimary.runCommand('KEYS', '*:due')) !== '', 'the absence is stored');
   const removed = collectEvents(aya, 'remove:member:success');
-  await replace(cluster, lobby);
+  await replace(cluster, globalPrimary);
 
   await until(async () => (await namesIn(aya)).includes(late), 'the room is listed', 5_000);
-  await until(() => removed.some(({ username }) => username === 'ben'), 'the name of who left is free', 3 * graceMs);
+  await until(() => removed.some(({ username }) => username === 'ben'), 'the name of the absent member is free', 3 * graceMs);
   await other.kill();
   await until(
     () => removed.some(({ username, roomId }) => username === 'chiyo' && roomId === late),
-    'the guest of who was killed is let go',
+    'the guest of the killed node is released',
     3 * graceMs,
   );
 });
@@ -62,8 +62,8 @@ test('F9: a member who connects to another node keeps the name when the primary 
   timeout,
 }, async () => {
   const cluster = await newCluster({ nodeTimeout: 1_000 });
-  const lobby = await cluster.primaryOf(globalKeysSlot);
-  const room = await findRoomOn(cluster, (primary) => primary !== lobby);
+  const globalPrimary = await cluster.primaryOf(globalKeysSlot);
+  const room = await findRoomOn(cluster, (primary) => primary !== globalPrimary);
   const primary = await cluster.primaryOf(slotOfRoom(room));
   const [killed, node] = [
     await ServerProcess.start(cluster.url, { fastTimers: { graceMs, absenceMs: 0 } }),

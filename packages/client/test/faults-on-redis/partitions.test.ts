@@ -22,15 +22,15 @@ type Durability = 'fast' | 'replicated';
 /** A room whose primary can be partitioned, with the node of every second actor, from all other servers. */
 async function twoSides(durability: Durability) {
   const network = new NetworkNamespace();
-  const islander = Math.floor((slotOfRoom(ROOM) / SLOTS) * 3);
-  const networkPlaces = Array.from({ length: 6 }, (_, index) => (index === islander ? network.inside : network.outside));
+  const isolatedNode = Math.floor((slotOfRoom(ROOM) / SLOTS) * 3);
+  const networkPlaces = Array.from({ length: 6 }, (_, index) => (index === isolatedNode ? network.inside : network.outside));
   const cluster = await newCluster({ nodeTimeout: NODE_TIMEOUT_MS, networkPlaces });
-  const [primary, other] = [cluster.nodes[islander]!, cluster.nodes[(islander + 1) % 3]!];
+  const [primary, other] = [cluster.nodes[isolatedNode]!, cluster.nodes[(isolatedNode + 1) % 3]!];
   expect(await cluster.primaryOf(slotOfRoom(ROOM))).toBe(primary);
   const replica = await cluster.replicaOf(primary);
   const url = `redis+cluster://${other.address}`;
-  const island = `redis+cluster://${network.inside.peerAddress}:${primary.port}`;
-  const there = await ServerProcess.start(island, { durability, networkPlace: network.inside });
+  const isolated = `redis+cluster://${network.inside.peerAddress}:${primary.port}`;
+  const there = await ServerProcess.start(isolated, { durability, networkPlace: network.inside });
   const here = await startNode(url, { durability });
   const group = await ActorGroup.start([here.url, there.url], { pauseMs: 20 });
   const away = new Set(group.all.filter((_, index) => index % 2 === 1).map(({ name }) => name));

@@ -71,11 +71,11 @@ test('F16: requests that wait for a frozen Redis are bounded; more are refused a
   await expect(withTimeout(appends.at(-1)!, 'a refusal', 500)).rejects.toMatchObject({ reason: 'busy' });
   await pause(7_000);
   redis.thaw();
-  const kept = (await settled).flatMap(({ status }, number) => (status === 'fulfilled' ? [String(number)] : []));
-  expect(kept.length).toBeGreaterThan(55);
-  expect(kept.length).toBeLessThan(65);
+  const stored = (await settled).flatMap(({ status }, number) => (status === 'fulfilled' ? [String(number)] : []));
+  expect(stored.length).toBeGreaterThan(55);
+  expect(stored.length).toBeLessThan(65);
   const log = await readEntries(store, 'den');
-  expect(log.slice(1).map(({ body }) => (body as { text: string }).text.split(' ')[0])).toEqual(kept);
+  expect(log.slice(1).map(({ body }) => (body as { text: string }).text.split(' ')[0])).toEqual(stored);
 });
 
 test('F17: connections to Redis that are cut every second, for fifteen seconds, duplicate nothing and lose nothing that was acknowledged', {
@@ -111,8 +111,8 @@ test('F24: a Redis whose memory is full refuses chats and is still read; afterwa
     { sdk: 8, socketIo: 4 },
   );
   const { checker } = group;
-  const stranger = await connect(nodes[0]!.url);
-  await requestOk(stranger, 'create:room', { roomId: 'den', username: 'stranger' });
+  const outsider = await connect(nodes[0]!.url);
+  await requestOk(outsider, 'create:room', { roomId: 'den', username: 'stranger' });
   await checker.waitForAcknowledged(100);
   await redis.runCommand('CONFIG', 'SET', 'maxmemory', '1mb');
   // Refused actors retry at different times: so not all of them wait at once.
@@ -122,8 +122,8 @@ test('F24: a Redis whose memory is full refuses chats and is still read; afterwa
     return checker.acknowledgedCount === before;
   }, 'nothing is acknowledged any more');
   const said = { roomId: 'den', username: 'stranger', message: 'hello' };
-  expect(await sendRequest(stranger, 'create:chat', said)).toMatchObject({ ok: false, error: { code: 'storage_full', retryable: true } });
-  expect(await sendRequest(stranger, 'list:chats', { roomId: 'den' })).toMatchObject({ ok: true });
+  expect(await sendRequest(outsider, 'create:chat', said)).toMatchObject({ ok: false, error: { code: 'storage_full', retryable: true } });
+  expect(await sendRequest(outsider, 'list:chats', { roomId: 'den' })).toMatchObject({ ok: true });
   expect((await fetch(`${nodes[0]!.url}/ready`)).status).toBe(503);
   await redis.runCommand('CONFIG', 'SET', 'maxmemory', '0');
   await checker.waitForAcknowledged(100);
@@ -139,12 +139,12 @@ test('F16: a Redis with too few replicas (NOREPLICAS) is retried, then the answe
   const node = await startNode(redis.url);
   const group = await ActorGroup.start([node.url], { sdk: 4, socketIo: 4 });
   const { checker, all } = group;
-  const stranger = await connect(node.url);
-  await requestOk(stranger, 'create:room', { roomId: 'den', username: 'stranger' });
+  const outsider = await connect(node.url);
+  await requestOk(outsider, 'create:room', { roomId: 'den', username: 'stranger' });
   await redis.runCommand('CONFIG', 'SET', 'min-replicas-to-write', 1);
   await until(() => checker.unansweredCount === all.length, 'no client is answered any more');
   const said = { roomId: 'den', username: 'stranger', message: 'hello' };
-  const refused = stranger.emitWithAck('create:chat', said) as Promise<unknown>;
+  const refused = outsider.emitWithAck('create:chat', said) as Promise<unknown>;
   expect(await withTimeout(refused, 'an answer', 15_000)).toMatchObject({ ok: false, error: { code: 'busy', retryable: true } });
   await redis.runCommand('CONFIG', 'SET', 'min-replicas-to-write', 0);
   await checker.waitForAcknowledged(50);

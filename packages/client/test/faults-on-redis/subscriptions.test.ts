@@ -12,9 +12,9 @@ import { startNode } from '../helpers/on-redis.ts';
 const CHECKED_MS = 7_000;
 
 test('F14: entries that a half-open subscription does not deliver are found in the log, within the reconcile interval', async () => {
-  const { redis, scene, aya, others, store, proxy } = await twoNodes();
+  const { redis, setup, aya, others, store, proxy } = await twoNodes();
   await aya.sendChats(5);
-  await until(() => others.every(({ texts }) => texts.length === 5), 'they hear her');
+  await until(() => others.every(({ texts }) => texts.length === 5), 'the others receive the chats of aya');
   const before = await subscribers(redis);
   expect(proxy.blackhole(before)).toBe(1);
   for (const said of [55, 105]) {
@@ -22,19 +22,19 @@ test('F14: entries that a half-open subscription does not deliver are found in t
     await until(() => others.every(({ texts }) => texts.length === said), 'it was found', CHECKED_MS);
   }
   expect(await subscribers(redis), 'no end noticed that a subscription is dead').toEqual(before);
-  await scene.expectConsistent(store);
+  await setup.expectConsistent(store);
 });
 
 test('F14: subscriptions that Redis ends under load (CLIENT KILL TYPE pubsub) are renewed, and nothing is missing', async () => {
-  const { redis, scene, aya, others, store } = await twoNodes();
+  const { redis, setup, aya, others, store } = await twoNodes();
   const hushes = [aya, ...others].map((person) => person.startSending());
   for (let kills = 0; kills < 10; kills += 1) {
-    await scene.waitForAcknowledged(50);
+    await setup.waitForAcknowledged(50);
     await until(async () => Number(await redis.runCommand('CLIENT', 'KILL', 'TYPE', 'pubsub')) === 2, 'both were there, and are ended');
   }
-  await scene.waitForAcknowledged(50);
+  await setup.waitForAcknowledged(50);
   for (const hush of hushes) hush();
-  await scene.expectConsistent(store);
+  await setup.expectConsistent(store);
 });
 
 /** Aya is on a node of her own; the Redis of the others' node is behind a proxy. */
@@ -42,10 +42,10 @@ async function twoNodes() {
   const redis = await newRedis();
   const proxy = await startProxy({ port: redis.port });
   const [direct, behind] = [await startNode(redis.url), await startNode(proxy.url.replace('http', 'redis'))];
-  const scene = new ConsistencyChecker();
-  const aya = await scene.addSdkActor('aya', direct.url);
-  const others = [await scene.addSdkActor('ben', behind.url), await scene.addSocketIoActor('chiyo', behind.url)];
-  return { redis, scene, aya, others, store: direct.store, proxy };
+  const setup = new ConsistencyChecker();
+  const aya = await setup.addSdkActor('aya', direct.url);
+  const others = [await setup.addSdkActor('ben', behind.url), await setup.addSocketIoActor('chiyo', behind.url)];
+  return { redis, setup, aya, others, store: direct.store, proxy };
 }
 
 /** The local ports of subscriber connections. */

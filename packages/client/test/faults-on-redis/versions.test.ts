@@ -49,18 +49,18 @@ async function appendAsAnother(redis: RedisServer, kind: string, body: object): 
     'colour',
     'blue',
   );
-  const told = [epoch, seq, 0, [[entry, body, 'seen']], { region: 'north' }];
-  await redis.runCommand('PUBLISH', name('news'), JSON.stringify(['a later node', [told], null, { version: 9 }]));
+  const received = [epoch, seq, 0, [[entry, body, 'seen']], { region: 'north' }];
+  await redis.runCommand('PUBLISH', name('news'), JSON.stringify(['a later node', [received], null, { version: 9 }]));
 }
 
 test('F20: entries of a later version, of unknown kinds and with unknown fields, are delivered unchanged, and the room continues', async () => {
   const redis = await newRedis();
   const [one, other] = [await startNode(redis.url), await startNode(redis.url)];
-  const scene = new ConsistencyChecker();
+  const setup = new ConsistencyChecker();
   const people = [
-    await scene.addSdkActor('aya', one.url),
-    await scene.addSdkActor('ben', other.url),
-    await scene.addSocketIoActor('chiyo', other.url),
+    await setup.addSdkActor('aya', one.url),
+    await setup.addSdkActor('ben', other.url),
+    await setup.addSocketIoActor('chiyo', other.url),
   ];
   const name = await namesIn(redis);
   for (let round = 1; round <= 3; round += 1) {
@@ -79,7 +79,7 @@ test('F20: entries of a later version, of unknown kinds and with unknown fields,
   const log = await readEntries(one.store, ROOM);
   for (const { seqs } of people) expect(seqs).toEqual(log.slice(-seqs.length).map(({ seq }) => seq));
   // A new member, and a page, return the same.
-  const dan = await scene.addSdkActor('dan', one.url);
+  const dan = await setup.addSdkActor('dan', one.url);
   expect(dan.room.timeline.chats.map(({ message }) => message)).toEqual(
     (people[0] as typeof dan).room.timeline.chats.map(({ message }) => message),
   );
@@ -88,8 +88,8 @@ test('F20: entries of a later version, of unknown kinds and with unknown fields,
 test('F20: notifications that no node here understands crash no process, and the log is read instead', async () => {
   const redis = await newRedis();
   const node = await ServerProcess.start(redis.url);
-  const scene = new ConsistencyChecker();
-  const [aya, ben] = [await scene.addSdkActor('aya', node.url), await scene.addSocketIoActor('ben', node.url)];
+  const setup = new ConsistencyChecker();
+  const [aya, ben] = [await setup.addSdkActor('aya', node.url), await setup.addSocketIoActor('ben', node.url)];
   const name = await namesIn(redis);
   const since = await subscribedSince(redis);
   const strange = [
@@ -116,7 +116,7 @@ test('F20: notifications that no node here understands crash no process, and the
   await until(() => ben.texts.length === strange.length + half.length, 'the client receives her chat');
   expect(await subscribedSince(redis), 'nor do they cost the subscription').toEqual(since);
   expect([aya.drops, ben.drops]).toEqual([0, 0]);
-  await scene.expectConsistent((await startNode(redis.url)).store);
+  await setup.expectConsistent((await startNode(redis.url)).store);
 });
 
 const subscribedSince = async (redis: RedisServer): Promise<string[]> =>

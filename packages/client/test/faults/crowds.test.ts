@@ -22,14 +22,14 @@ test('F21: a slow consumer receives everything later, in order, and is closed on
   // Clients that accept offsets have a channel of their own.
   const hearers = () => [...adapter.rooms].reduce((sum, [room, ids]) => (/^(room|plain):/.test(room) ? sum + ids.size : sum), 0);
   const proxy = await startProxy(portOf(url));
-  const scene = new ConsistencyChecker();
+  const setup = new ConsistencyChecker();
   const others = [
-    await scene.addSdkActor('aya', url),
-    await scene.addSocketIoActor('ben', url),
-    await scene.addSocketIoActor('chiyo', url),
+    await setup.addSdkActor('aya', url),
+    await setup.addSocketIoActor('ben', url),
+    await setup.addSocketIoActor('chiyo', url),
   ];
-  const sleepers = [await scene.addSdkActor('dan', proxy.url), await scene.addSocketIoActor('emi', proxy.url)];
-  const all = others.length + sleepers.length;
+  const slowReaders = [await setup.addSdkActor('dan', proxy.url), await setup.addSocketIoActor('emi', proxy.url)];
+  const all = others.length + slowReaders.length;
   let waiting = 0;
   const watching = setInterval(
     () => (waiting = Math.max(waiting, ...[...io.sockets.sockets.keys()].map((id) => adapter.bufferedBytesOf(id)))),
@@ -38,19 +38,19 @@ test('F21: a slow consumer receives everything later, in order, and is closed on
   onTestFinished(() => clearInterval(watching));
 
   await others[0]?.sendChats(1);
-  await until(() => new Set([...others, ...sleepers].map(({ seqs }) => seqs.at(-1))).size === 1, 'all received the same');
+  await until(() => new Set([...others, ...slowReaders].map(({ seqs }) => seqs.at(-1))).size === 1, 'all received the same');
   proxy.stall(true);
-  const before = sleepers.map(({ seqs }) => seqs.length);
+  const before = slowReaders.map(({ seqs }) => seqs.length);
   const hushes = others.map((person) => person.startSending('😀'.repeat(3_900)));
   await until(() => hearers() === others.length, 'the room is not pushed to them any more', 30_000);
   expect(
-    sleepers.map(({ seqs }) => seqs.length),
-    'they heard nothing of it',
+    slowReaders.map(({ seqs }) => seqs.length),
+    'they received none of it',
   ).toEqual(before);
   proxy.stall(false);
   for (const hush of hushes) hush();
-  await until(() => hearers() === all, 'they hear the room again', 30_000);
-  for (const { drops } of [...others, ...sleepers]) expect(drops).toBe(0);
+  await until(() => hearers() === all, 'they are in the room again', 30_000);
+  for (const { drops } of [...others, ...slowReaders]) expect(drops).toBe(0);
 
   proxy.stall(true);
   const hushesAgain = others.map((person) => person.startSending('😀'.repeat(3_900)));
@@ -62,9 +62,9 @@ test('F21: a slow consumer receives everything later, in order, and is closed on
   expect(waiting).toBeLessThan(MAX_WAITING);
 
   proxy.stall(false);
-  await scene.expectConsistent(store);
-  for (const sleeper of sleepers) expect(sleeper.drops).toBe(1);
-  console.log(`F21: ${scene.acknowledgedCount} chats, at most ${(waiting / 2 ** 10).toFixed(0)} KiB waited`);
+  await setup.expectConsistent(store);
+  for (const slowReader of slowReaders) expect(slowReader.drops).toBe(1);
+  console.log(`F21: ${setup.acknowledgedCount} chats, at most ${(waiting / 2 ** 10).toFixed(0)} KiB waited`);
 });
 
 async function startWatched(store: Store, options: Parameters<typeof startServer>[0]): Promise<RunningServer & { io: Server }> {
@@ -85,11 +85,11 @@ test('F29: when hundreds of clients reconnect at once, most missed entries are r
   };
   const { url } = await startServer({ store: withOverrides(rooms, { readPage }), rateLimits: 'off' });
   const proxy = await startProxy(portOf(url));
-  const scene = new ConsistencyChecker();
-  const aya = await scene.addSdkActor('aya', url);
+  const setup = new ConsistencyChecker();
+  const aya = await setup.addSdkActor('aya', url);
   const members: SdkActor[] = [];
   while (members.length < MEMBERS) {
-    const next = Array.from({ length: 30 }, (_, place) => scene.addSdkActor(`m${members.length + place}`, proxy.url));
+    const next = Array.from({ length: 30 }, (_, place) => setup.addSdkActor(`m${members.length + place}`, proxy.url));
     members.push(...(await Promise.all(next)));
   }
   await aya.sendChats(10);
@@ -108,7 +108,7 @@ test('F29: when hundreds of clients reconnect at once, most missed entries are r
     await aya.sendChats(1);
     waits.push(performance.now() - asked);
     await new Promise((resolve) => setTimeout(resolve, 250));
-    if (performance.now() - began > 30_000) throw new Error('not all came back');
+    if (performance.now() - began > 30_000) throw new Error('not all clients reconnected');
   }
   const seconds = (performance.now() - began) / 1000;
   const read = pages - before;
@@ -118,5 +118,5 @@ test('F29: when hundreds of clients reconnect at once, most missed entries are r
   expect(members.every(({ drops }) => drops === 1)).toBe(true);
   expect(read, 'pages read').toBeLessThan(MEMBERS / 3);
   await until(() => members.every(({ texts }) => texts.length === 60 + waits.length), 'all received everything', 20_000);
-  expect(await scene.findFaults(rooms)).toEqual([]);
+  expect(await setup.findFaults(rooms)).toEqual([]);
 });

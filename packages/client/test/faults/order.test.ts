@@ -14,12 +14,12 @@ const HOUR = 3_600_000;
 
 test('F8: chats that are sent on two servers are received in one order by all, which preserves the order of each author', async () => {
   const { servers, store } = await startTwoServers(seed);
-  const scene = new ConsistencyChecker();
-  const people = await scene.addActorsOnBoth(servers);
+  const setup = new ConsistencyChecker();
+  const people = await setup.addActorsOnBoth(servers);
   const hush = startAllSending(people);
-  await scene.waitForAcknowledged(300);
+  await setup.waitForAcknowledged(300);
   hush();
-  await scene.expectConsistent(store);
+  await setup.expectConsistent(store);
   const log = (await readEntries(store, ROOM)).map(({ seq }) => seq);
   for (const { seqs } of people) expect(seqs).toEqual(log.slice(-seqs.length));
   const speakers = (await readEntries(store, ROOM)).map(({ by }) => by);
@@ -39,11 +39,11 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     });
     vi.useFakeTimers({ toFake: ['Date'] });
     onTestFinished(() => void vi.useRealTimers());
-    const scene = new ConsistencyChecker();
-    const people = [await scene.addSdkActor('aya', url), await scene.addSdkActor('ben', url), await scene.addSocketIoActor('chiyo', url)];
+    const setup = new ConsistencyChecker();
+    const people = [await setup.addSdkActor('aya', url), await setup.addSdkActor('ben', url), await setup.addSocketIoActor('chiyo', url)];
     const hush = startAllSending(people);
     for (const hours of [1, -1, -1, 1, 1, -1]) {
-      await scene.waitForAcknowledged(40);
+      await setup.waitForAcknowledged(40);
       // Socket.IO's client takes a jump of its clock for sleep, and reconnects.
       await until(() => people.every(({ isLive }) => isLive), 'all are here');
       ahead += hours * HOUR;
@@ -52,7 +52,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
       await new Promise((resolve) => setTimeout(resolve, 500));
     }
     hush();
-    await scene.expectConsistent(store);
+    await setup.expectConsistent(store);
     const log = await readEntries(store, ROOM);
     const steps = log.map(({ at }, place) => at - (log[place - 1]?.at ?? at));
     expect(Math.min(...steps), 'time never goes back').toBe(0);
@@ -65,15 +65,15 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
 test('F26: a member who is removed under load, on another server than the owner, neither sends nor receives anything after it', async () => {
   const { servers, store } = await startTwoServers(seed);
   const [first, second] = servers.map(({ url }) => url) as [string, string];
-  const scene = new ConsistencyChecker();
-  const people = [await scene.addSdkActor('aya', first), await scene.addSdkActor('ben', second)];
+  const setup = new ConsistencyChecker();
+  const people = [await setup.addSdkActor('aya', first), await setup.addSdkActor('ben', second)];
   const [aya] = people as [(typeof people)[0]];
   const hush = startAllSending(people);
   const storage = memoryStorage();
   /** The newest entry that the removed member received in each round. */
-  const heard: number[] = [];
+  const received: number[] = [];
   for (let round = 0; round < 12; round += 1) {
-    const dan = await scene.addSdkActor('dan', second, { storage });
+    const dan = await setup.addSdkActor('dan', second, { storage });
     const hushDan = dan.startSending();
     await until(() => dan.chats.filter(({ state }) => state === 'sent').length >= round % 4, 'the member sent something');
     const others = [aya.sendChats(2), aya.room.remove('dan'), aya.sendChats(2)];
@@ -82,14 +82,14 @@ test('F26: a member who is removed under load, on another server than the owner,
     await Promise.all(others);
     expect(dan.room.ending?.reason).toBe('removed');
     void dan.client.close();
-    heard.push(Math.max(dan.startSeq, ...dan.seqs));
+    received.push(Math.max(dan.startSeq, ...dan.seqs));
   }
   hush();
-  await scene.expectConsistent(store);
+  await setup.expectConsistent(store);
   const log = await readEntries(store, ROOM);
   const removals = log.filter(({ kind }) => kind === 'remove:member').map(({ seq }) => seq);
-  expect(removals).toHaveLength(heard.length);
-  for (const [round, seq] of heard.entries()) expect(seq).toBeLessThanOrEqual(removals[round] ?? 0);
+  expect(removals).toHaveLength(received.length);
+  for (const [round, seq] of received.entries()) expect(seq).toBeLessThanOrEqual(removals[round] ?? 0);
   expect(saidWhileAway(log, 'dan')).toEqual([]);
   expect(log.some(({ kind, by }) => kind === 'create:chat' && by === 'dan')).toBe(true);
 });

@@ -35,7 +35,7 @@ const placeOf = (outcome: AppendResult | undefined) => (outcome && outcome.outco
 test.each([
   ['to the same server', 'same'],
   ['to another server', 'other'],
-  ['after an hour, when its name had lapsed', 'later'],
+  ['after an hour, when its lease had expired', 'later'],
 ] as const)(
   'F6: a chat whose acknowledgement was lost, and that is sent again %s, is stored once and answered as the first time',
   async (_, where) => {
@@ -43,10 +43,10 @@ test.each([
     let cut: (() => void) | undefined;
     const rooms = await newStore({ clock: () => Date.now() + ahead });
     const { first, second, outcomes } = await startBoth(rooms, () => cut?.());
-    const scene = new ConsistencyChecker();
+    const setup = new ConsistencyChecker();
     const proxy = await startProxy(portOf(first.url));
-    await scene.addSdkActor('aya', second.url);
-    for (const ben of [await scene.addSdkActor('ben', proxy.url), await scene.addSocketIoActor('chiyo', proxy.url)]) {
+    await setup.addSdkActor('aya', second.url);
+    for (const ben of [await setup.addSdkActor('ben', proxy.url), await setup.addSocketIoActor('chiyo', proxy.url)]) {
       const [before, drops] = [outcomes.length, ben.drops];
       // The server has the chat, and no answer can reach the sender any more.
       cut = () => {
@@ -56,7 +56,7 @@ test.each([
       };
       const said = ben.sendChats();
       await until(() => outcomes.length > before && ben.drops > drops, 'it is stored and the client dropped');
-      expect(scene.unansweredCount, 'the client was not notified').toBe(1);
+      expect(setup.unansweredCount, 'the client was not notified').toBe(1);
 
       if (where === 'other') proxy.retarget(portOf(second.url).port);
       if (where === 'later') {
@@ -70,16 +70,16 @@ test.each([
       expect(placeOf(outcomes.at(-1))).toEqual(placeOf(outcomes[before]));
       proxy.retarget(portOf(first.url).port);
     }
-    await scene.expectConsistent(rooms);
+    await setup.expectConsistent(rooms);
   },
 );
 
 test('F7: a chat that is sent over three connections to two servers at the same time is stored once, with three equal answers', async () => {
   const rooms = await newStore();
   const { first, second, outcomes } = await startBoth(rooms);
-  const scene = new ConsistencyChecker();
-  await scene.addSdkActor('aya', first.url);
-  const pen = scene.clientLogOf('ben');
+  const setup = new ConsistencyChecker();
+  await setup.addSdkActor('aya', first.url);
+  const pen = setup.clientLogOf('ben');
   const auth = { session: 'b'.repeat(32) };
   const sockets = await Promise.all([first, second, first].map(({ url }) => connect(url, { auth })));
   for (const socket of sockets) {
@@ -101,5 +101,5 @@ test('F7: a chat that is sent over three connections to two servers at the same 
   }
   expect(outcomes.filter(({ outcome }) => outcome === 'appended')).toHaveLength(chats.length);
   expect(outcomes.filter(({ outcome }) => outcome === 'repeated')).toHaveLength(2 * chats.length);
-  await scene.expectConsistent(rooms);
+  await setup.expectConsistent(rooms);
 });

@@ -102,24 +102,24 @@ test('F23: a frozen server whose guests the others have removed detects it when 
     await startServer({ store, graceMs: 600, rateLimits: 'off' }),
     await startServer({ store: rooms, graceMs: 600, rateLimits: 'off' }),
   ];
-  const scene = new ConsistencyChecker();
+  const setup = new ConsistencyChecker();
   const people = [
-    await scene.addSdkActor('aya', other.url),
-    await scene.addSdkActor('ben', zombie.url),
-    await scene.addSdkActor('chiyo', zombie.url),
+    await setup.addSdkActor('aya', other.url),
+    await setup.addSdkActor('ben', zombie.url),
+    await setup.addSdkActor('chiyo', zombie.url),
   ];
   const hushes = people.map((person) => person.startSending());
-  await scene.waitForAcknowledged(60);
+  await setup.waitForAcknowledged(60);
   freeze();
   const isGone = async () => (await readEntries(rooms, ROOM)).filter(({ kind }) => kind === 'remove:member').length === 2;
   await until(isGone, 'its guests are let go');
-  expect(scene.unansweredCount, 'they wait for an answer').toBeGreaterThanOrEqual(2);
-  await scene.waitForAcknowledged(60);
+  expect(setup.unansweredCount, 'they wait for an answer').toBeGreaterThanOrEqual(2);
+  await setup.waitForAcknowledged(60);
   thaw();
   await until(() => people.every(({ isLive }) => isLive), 'all are here again');
-  await scene.waitForAcknowledged(60);
+  await setup.waitForAcknowledged(60);
   for (const hush of hushes) hush();
-  await scene.expectConsistent(rooms);
+  await setup.expectConsistent(rooms);
   expect(
     people.map(({ drops }) => drops),
     'it was its store that it lost, not its clients',

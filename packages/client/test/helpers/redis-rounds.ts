@@ -79,7 +79,7 @@ const newFigures = (): RedisReport => ({
   entries: 0,
   received: 0,
   resets: 0,
-  socketIo: { recovered: 0, newcomers: 0, strangers: 0 },
+  socketIo: { recovered: 0, newcomers: 0, unknownClients: 0 },
   faults: [],
 });
 

@@ -85,7 +85,7 @@ const newFigures = (): ResumeReport => ({
   received: 0,
   arrivals: 0,
   minReconnectShare: 1,
-  socketIo: { recovered: 0, newcomers: 0, strangers: 0 },
+  socketIo: { recovered: 0, newcomers: 0, unknownClients: 0 },
   memory: { server: 0, here: 0 },
   faults: [],
 });

@@ -1,4 +1,4 @@
-/** The scripted server: one room over an in-memory transport, which does what a test tells it. */
+/** The scripted server: one room over an in-memory transport, controlled by the test. */
 import type { ErrorCode, EventName, MissedEntry, RequestInput, ResumeResult } from '@engawa/protocol';
 import { LIMITS } from '@engawa/protocol/limits';
 import {

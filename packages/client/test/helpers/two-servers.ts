@@ -47,9 +47,9 @@ export async function startServersWithFaults(
 function recordNotifications(store: Store, { seqs }: Notifications): Store {
   const subscribe: Store['subscribe'] = (room, listener) =>
     store.subscribe(room, {
-      onAppend: (told) => {
-        seqs.push(...told.entries.map(({ seq }) => seq));
-        listener.onAppend(told);
+      onAppend: (received) => {
+        seqs.push(...received.entries.map(({ seq }) => seq));
+        listener.onAppend(received);
       },
       onPublish: (signal) => listener.onPublish(signal),
       onGap: () => listener.onGap(),
@@ -77,7 +77,7 @@ export function createFreezable(store: Store): { store: Store; freeze: () => voi
     thawed = new Promise((resolve) => (thaw = resolve));
   };
   const delayed = (listener: Listener): Listener => ({
-    onAppend: (told) => void thawed.then(() => listener.onAppend(told)),
+    onAppend: (received) => void thawed.then(() => listener.onAppend(received)),
     onPublish: (signal) => void thawed.then(() => listener.onPublish(signal)),
     onGap: () => void thawed.then(() => listener.onGap()),
   });

@@ -241,14 +241,14 @@ class SimulatedUser {
   findLostChats(roomId: string, { storedResults }: RoomLog): string[] {
     const rooms = this.pageClients.flatMap((speaker) => speaker.roomOf(roomId) ?? []);
     if (rooms.length === 0) return [];
-    const kept = new Set([...storedResults].flatMap(([{ payload }, places]) => (places.length > 0 ? [payload.clientId] : [])));
+    const stored = new Set([...storedResults].flatMap(([{ payload }, places]) => (places.length > 0 ? [payload.clientId] : [])));
     const shown = new Map(rooms.flatMap(({ timeline }) => timeline.chats.map((chat) => [chat.clientId, chat.state])));
     return (this.rooms.get(roomId) ?? []).flatMap(({ chat: { clientId, message, state }, pageClient }) => {
-      if (kept.has(clientId) || shown.get(clientId) === 'failed') return [];
+      if (stored.has(clientId) || shown.get(clientId) === 'failed') return [];
       if (this.pageClients.includes(pageClient) && state === 'failed') return [];
       if (shown.get(clientId) === 'sending') return [`${this.name} keeps '${message}' unsent`];
-      const isKept = [...(this.#browser?.writtenKeys ?? [])].some((key) => key.endsWith(`:${clientId}`));
-      return isKept ? [`${this.name} lost '${message}'`] : [];
+      const isStored = [...(this.#browser?.writtenKeys ?? [])].some((key) => key.endsWith(`:${clientId}`));
+      return isStored ? [`${this.name} lost '${message}'`] : [];
     });
   }
 

@@ -224,9 +224,9 @@ class ScriptedMember {
   }
 
   #reaction(place: SpeakerRoom, isGiving: boolean): SentCommand | undefined {
-    const heard = this.#pickRandom(place.receivedLog.entries);
+    const received = this.#pickRandom(place.receivedLog.entries);
     const reaction = this.#pickRandom(REACTIONS) as string;
-    const given = isGiving ? heard?.kind === 'create:chat' && { chatSeq: heard.seq, reaction } : place.reactions.shift();
+    const given = isGiving ? received?.kind === 'create:chat' && { chatSeq: received.seq, reaction } : place.reactions.shift();
     if (!given) return undefined;
     if (isGiving) place.reactions.push(given);
     return this.#createWithClientId(isGiving ? 'add:reaction' : 'remove:reaction', place, given);
@@ -276,9 +276,9 @@ class ScriptedMember {
     const { figures } = this.#options;
     count(figures.acknowledged, sent.event);
     if (seq === undefined || place.head === undefined) return;
-    const isKeptBefore = seq <= place.head;
-    if (!isKeptBefore) place.receivedLog.lastAcknowledged = seq;
-    if (this.#sentAgain.has(sent)) figures[isKeptBefore ? 'repeated' : 'storedOnRetry'] += 1;
+    const isStoredBefore = seq <= place.head;
+    if (!isStoredBefore) place.receivedLog.lastAcknowledged = seq;
+    if (this.#sentAgain.has(sent)) figures[isStoredBefore ? 'repeated' : 'storedOnRetry'] += 1;
     if (sent.payload.clientId !== undefined) this.#acknowledged.push(sent);
     if (sent.event === 'create:chat') place.ownChats.push(seq);
   }

@@ -18,7 +18,7 @@ export const exceeded = (message: RegExp) => ({
 export async function sendUntilRefused(socket: Socket, username: string, bytes: number) {
   for (let accepted = 0; accepted < 10_000; accepted += 1) {
     const answer = await sendRequest(socket, 'create:chat', { ...ROOM, username, message: '部'.repeat(bytes / 3) });
-    if (!answer.ok) return { error: answer.error, kept: accepted };
+    if (!answer.ok) return { error: answer.error, stored: accepted };
   }
   throw new Error('It was never refused.');
 }

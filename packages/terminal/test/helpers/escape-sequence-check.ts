@@ -17,7 +17,7 @@ const ALLOWED_SEQUENCES = new RegExp(
   'gu',
 );
 
-/** Invisible characters, and those that change neighbours. Joiners and selectors may belong to an emoji. */
+/** Invisible characters, and those that change adjacent ones. Joiners and selectors may belong to an emoji. */
 const INVISIBLE =
   /[\p{Cc}\p{Bidi_Control}\p{Zl}\p{Zp}\p{Cs}\u00ad\u115f\u1160\u2060-\u206f\u200b\u3164\ufeff\uffa0\ufff9-\ufffb]|(?:\p{M}|\u200d){6,}/gu;
 

@@ -154,7 +154,7 @@ export class SocketIoActor extends ChatActor {
     recordReceived(this.socket, () => this.receivedLog);
     this.socket.on('reset:room', ({ seq }: ServerNotice<'reset:room'>) => {
       this.resets += 1;
-      this.receivedLog.entries.splice(0, Infinity, ...this.receivedLog.entries.filter((heard) => heard.seq <= seq));
+      this.receivedLog.entries.splice(0, Infinity, ...this.receivedLog.entries.filter((received) => received.seq <= seq));
     });
     this.socket.on('server:closing', ({ reconnectAfterMs }: ServerNotice<'server:closing'>) => this.reconnectDelays.push(reconnectAfterMs));
     this.socket.on('disconnect', () => {

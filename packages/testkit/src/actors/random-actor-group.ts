@@ -149,10 +149,10 @@ export class RandomActorGroup {
 }
 
 /** Entries that a fork has lost do not count. */
-function recordAcknowledged(hearing: ReceivedLog, { sent }: RoomHistory, { begin, log }: { begin: number; log: RoomLog }): void {
-  const acks = sent.filter(({ client }) => client === hearing.client).flatMap((each) => each.acks);
+function recordAcknowledged(recorded: ReceivedLog, { sent }: RoomHistory, { begin, log }: { begin: number; log: RoomLog }): void {
+  const acks = sent.filter(({ client }) => client === recorded.client).flatMap((each) => each.acks);
   const own = acks.filter(({ seq, id }) => id !== undefined && isBroadcast(log.entries[seq - 1], id)).map(({ seq }) => seq);
-  hearing.lastAcknowledged = Math.max(hearing.lastAcknowledged, ...own.filter((seq) => seq > begin));
+  recorded.lastAcknowledged = Math.max(recorded.lastAcknowledged, ...own.filter((seq) => seq > begin));
 }
 
 /** Of entries that are not broadcast, only the member they concern is notified. */
@@ -170,11 +170,13 @@ const seqBeforeJoin = ({ client }: ReceivedLog, { entries }: RoomLog): number =>
  */
 function findRangeFaults({ client, entries: all }: ReceivedLog, startSeq: number, { entries }: RoomLog): string[] {
   // Of entries that are not broadcast, each member receives its own.
-  const heard = all.filter(({ quiet }) => !quiet);
+  const receivedEvents = all.filter(({ quiet }) => !quiet);
   const broadcast = entries.filter(({ quiet, seq }) => !quiet && seq > startSeq);
   const last = broadcast.findLast(({ body }) => body?.reason !== 'timed_out')?.seq ?? 0;
   return [
-    ...(heard[0]?.seq === broadcast[0]?.seq ? [] : [`${client} heard ${heard[0]?.seq} first and not ${broadcast[0]?.seq}`]),
-    ...((heard.at(-1)?.seq ?? 0) >= last ? [] : [`${client} heard ${heard.at(-1)?.seq} last and not ${last}`]),
+    ...(receivedEvents[0]?.seq === broadcast[0]?.seq
+      ? []
+      : [`${client} heard ${receivedEvents[0]?.seq} first and not ${broadcast[0]?.seq}`]),
+    ...((receivedEvents.at(-1)?.seq ?? 0) >= last ? [] : [`${client} heard ${receivedEvents.at(-1)?.seq} last and not ${last}`]),
   ];
 }

@@ -187,7 +187,7 @@ export class SocketIoRandomActor implements RandomActor {
   /**
    * Recovered connections; and the others: those of clients that had received nothing yet, and all else, which must not occur.
    */
-  readonly reconnections = { recovered: 0, newcomers: 0, strangers: 0 };
+  readonly reconnections = { recovered: 0, newcomers: 0, unknownClients: 0 };
   readonly #options: RandomActorOptions;
   readonly #socket: Socket;
   readonly #stopActing: () => void;
@@ -239,7 +239,7 @@ export class SocketIoRandomActor implements RandomActor {
   #onConnect(): void {
     this.#connections += 1;
     if (this.#socket.recovered) this.reconnections.recovered += 1;
-    else if (this.receivedLog.entries.length > 0) this.reconnections.strangers += 1;
+    else if (this.receivedLog.entries.length > 0) this.reconnections.unknownClients += 1;
     else if (this.#actionCount > 0) this.reconnections.newcomers += 1;
     if (!this.#socket.recovered && this.#actionCount > 0) this.#changeName();
     this.#join();
@@ -260,7 +260,7 @@ export class SocketIoRandomActor implements RandomActor {
     this.isLive = false;
     clearTimeout(this.#retryTimer);
     this.hasLostPosition ||= seq === 0;
-    this.receivedLog.entries.splice(0, Infinity, ...this.receivedLog.entries.filter((heard) => heard.seq <= seq));
+    this.receivedLog.entries.splice(0, Infinity, ...this.receivedLog.entries.filter((received) => received.seq <= seq));
     this.#join();
   }
 
@@ -339,8 +339,8 @@ export class SocketIoRandomActor implements RandomActor {
   }
 
   #newReceivedLog(): ReceivedLog {
-    const hearing: ReceivedLog = { client: this.#name, entries: [], lastAcknowledged: 0, omitsErasedEdits: true };
-    this.#options.requestLog.rooms.get(this.#options.roomId)?.receivedLogs.push(hearing);
-    return hearing;
+    const recorded: ReceivedLog = { client: this.#name, entries: [], lastAcknowledged: 0, omitsErasedEdits: true };
+    this.#options.requestLog.rooms.get(this.#options.roomId)?.receivedLogs.push(recorded);
+    return recorded;
   }
 }

@@ -65,7 +65,7 @@ export interface RawPolling extends RawClient {
   postBody(body: string, headers?: Record<string, string>): Promise<number>;
 }
 
-/** A client over HTTP; with `reads: false` it never fetches what it is told. */
+/** A client over HTTP; with `reads: false` it never polls. */
 export async function openRawPolling(
   url: string,
   { headers = {}, query = '', polls = true }: RawOptions & { polls?: boolean } = {},
@@ -119,7 +119,7 @@ export async function connectRaw<R extends RawClient>(raw: R, auth = ''): Promis
   return raw;
 }
 
-/** What the packets lead to. After them the same client asks a plain question: either it is answered, or he is out. */
+/** The outcome of the packets. After them the same client sends a plain query: either it is answered, or the client is disconnected. */
 export async function attack(raw: RawClient, frames: Frame[]): Promise<AttackOutcome> {
   const before = raw.received.length;
   lastProbeId += 1;

@@ -4,18 +4,18 @@ import { isSameLineage } from '@engawa/protocol/position';
 import type { Entry, Json, KeyState } from '@engawa/server';
 import { comparisonForms } from '../server-internals.ts';
 
-/** A command as its sender knows it, however often he sent it. */
+/** A command as its sender knows it, for any number of attempts. */
 export interface SentCommand {
   client: string;
   /** Which page of the client sent it first: others keep no order with it. */
   page?: number;
   event: CommandName;
   payload: { roomId: string; username: string; clientId?: string; [field: string]: unknown };
-  /** When he sent it first, and below when he was answered: ticks of one counter that all clients of a history share. */
+  /** When it was sent first, and below when it was answered: values of one counter that all clients of a history share. */
   sentSequence: number;
   acks: Ack[];
   refusal?: ErrorCode;
-  /** When it is one of several chats that travelled together: what these are kept under, and which of them it is. */
+  /** For one of several chats of a packet: the idempotency key of the packet, and the index of the chat. */
   packet?: { clientId: string; index: number };
 }
 
@@ -27,15 +27,15 @@ interface Ack {
   id?: string;
 }
 
-/** What one connection heard of a room, in the order in which it heard it. */
+/** The entries of a room that one connection received, in order. */
 export interface ReceivedLog {
   client: string;
   entries: ReceivedEntry[];
-  /** The newest entry that this connection was told to have added itself. */
+  /** The newest entry that this connection was acknowledged. */
   lastAcknowledged: number;
-  /** Stock clients that come back are not told edits whose text a later entry has replaced. */
+  /** Recovered plain Socket.IO clients do not receive edits whose text a later entry has replaced. */
   omitsErasedEdits?: true;
-  /** Another page may leave, and come back, while this one is away: then it is told all that was said meanwhile. */
+  /** Another page may leave and rejoin while this one is disconnected: then this one receives all entries in between. */
   hasOtherPages?: boolean;
 }
 
@@ -89,11 +89,11 @@ export function findForkFaults({ sent, receivedLogs }: RoomHistory, log: RoomLog
   ];
 }
 
-/** A room that was lost as a whole is not forked: who opens it anew opens another one, and nothing is said there again. */
+/** A room that was lost as a whole has no new epoch of the same log: opening it again creates another room, without the chats of the lost one. */
 function findChatFaults(sent: SentCommand, { epoch, entries, storedResults }: RoomLog): string[] {
   const { clientId } = sent.payload;
   if (sent.event !== 'create:chat' || clientId === undefined) return [];
-  const kept = entries.filter(({ body, by }) => by === sent.client && body?.clientId === clientId);
+  const stored = entries.filter(({ body, by }) => by === sent.client && body?.clientId === clientId);
   // The text of one that was replaced is gone, and with it the client id: the store recalls its place.
   const place = storedResults.get(sent)?.at(-1);
   const isThere = entries.some(
@@ -101,14 +101,14 @@ function findChatFaults(sent: SentCommand, { epoch, entries, storedResults }: Ro
   );
   const isPromised = sent.acks.some((ack) => epoch !== null && isSameLineage(ack.epoch, epoch));
   return [
-    ...faultIf(kept.length > 1, `${labelOf(sent)} is kept more than once`),
+    ...faultIf(stored.length > 1, `${labelOf(sent)} is kept more than once`),
     ...faultIf(isPromised && !isThere, `${labelOf(sent)} was acknowledged and is not there`),
   ];
 }
 
 const faultIf = (isSo: boolean, fault: string): string[] => (isSo ? [fault] : []);
 
-/** Numbered from 1 without holes, each entry names the told one before it, time never goes back. */
+/** Seqs start at 1 without gaps, each entry names the previous broadcast entry, and time never goes back. */
 function findChainFaults({ head, entries }: RoomLog): string[] {
   let lastBroadcastId: string | null = null;
   let [seq, at] = [0, 0];
@@ -136,7 +136,7 @@ function findKeyFaults({ entries, keys, counts }: RoomLog): string[] {
   ];
 }
 
-/** What a chat answers went with the body that its edit erased: no replay finds it, but who sent it knows. */
+/** The edit of a chat erased its replyTo with its body: no replay finds it, only its sender knows it. */
 const withoutReplies = (keys: Map<string, KeyState>): Map<string, KeyState> =>
   new Map([...keys].map(([name, key]) => [name, withoutReply(key)]));
 
@@ -246,7 +246,7 @@ function skeletonsSetBy({ kind, by, author, body }: Entry, keys: Map<string, Key
   return skeletons.map((key) => [key, null]);
 }
 
-/** The key on which it stands how far somebody has read: of whoever joins, under the name that they last joined with. */
+/** The key of the read mark of a member, under the name with which they last joined. */
 function readersSetBy({ kind, by, author }: Entry, keys: Map<string, KeyState>): [key: string, value: Json][] {
   const key = `reader/${author}`;
   const known = keys.get(key)?.value as { username: string } | undefined;
@@ -306,7 +306,7 @@ const labelOf = ({ client, event, payload: { clientId = 'without client id' } }:
 const kindOf = ({ event }: SentCommand): CommandName => (event === 'create:room' ? 'add:member' : event);
 
 function isAsSent({ by, kind, seq, body }: Entry, { payload }: SentCommand, keys: Map<string, KeyState>): boolean {
-  // The epoch names the log, and is not kept.
+  // The epoch names the log, and is not stored.
   const { roomId: _, clientId, epoch: __, ...said } = payload;
   const became = keys.get(chatKey(payload.chatSeq ?? seq));
   if (
@@ -317,16 +317,16 @@ function isAsSent({ by, kind, seq, body }: Entry, { payload }: SentCommand, keys
   )
     return false;
   if (body === null) return (became?.seq ?? 0) > seq;
-  const kept: Record<string, unknown> = { username: by, ...body };
-  const isOwn = kind !== 'create:chat' || kept.clientId === clientId;
-  return isOwn && Object.entries(said).every(([field, value]) => isDeepStrictEqual(kept[field], value));
+  const stored: Record<string, unknown> = { username: by, ...body };
+  const isOwn = kind !== 'create:chat' || stored.clientId === clientId;
+  return isOwn && Object.entries(said).every(([field, value]) => isDeepStrictEqual(stored[field], value));
 }
 
 function findStoredResultFaults(sent: SentCommand, { storedResults }: RoomLog): string[] {
-  const kept = storedResults.get(sent);
-  if (!kept) return [];
+  const stored = storedResults.get(sent);
+  if (!stored) return [];
   const [ack] = sent.acks;
-  const last = kept.at(-1);
+  const last = stored.at(-1);
   const isAnswered = ack !== undefined || sent.refusal !== undefined;
   const isRecalled = last?.id === ack?.id && (last === undefined || last.seq === ack?.seq);
   return [
@@ -334,11 +334,11 @@ function findStoredResultFaults(sent: SentCommand, { storedResults }: RoomLog): 
       isAnswered && !isRecalled,
       `${labelOf(sent)} was answered with ${ack?.seq ?? 'a refusal'} and is recalled at ${last?.seq ?? 'no place'}`,
     ),
-    ...faultIf(kept.length > (sent.event === 'create:room' ? 2 : 1), `${labelOf(sent)} is kept more than once`),
+    ...faultIf(stored.length > (sent.event === 'create:room' ? 2 : 1), `${labelOf(sent)} is kept more than once`),
   ];
 }
 
-/** Every entry was asked for, once; but for what the server does by itself: a name lapses, and is taken again by who comes back. */
+/** Every entry was requested, once, except those that the server adds by itself: an expired lease, and the rejoin of a returning member. */
 function findOriginFaults({ sent }: RoomHistory, { entries, storedResults }: RoomLog): string[] {
   const asked = new Set([...sent.flatMap(({ acks }) => acks), ...[...storedResults.values()].flat()].map(({ id }) => id));
   const open = sent.filter(({ payload, acks, refusal }) => payload.clientId === undefined && acks.length === 0 && refusal === undefined);
@@ -369,7 +369,7 @@ function takeFirst<Item>(items: Item[], matches: (item: Item) => boolean): boole
   return index >= 0 && items.splice(index, 1).length > 0;
 }
 
-/** A sender's chats keep his order, and what was sent after the answer to something comes after it. */
+/** The chats of a sender keep their order, and a command that was sent after an answer comes after the answered one. */
 function findOrderFaults({ sent }: RoomHistory): string[] {
   const ownNewest = new Map<string, number>();
   const ownOrder = sent
@@ -400,17 +400,17 @@ function findTimeFaults(sent: SentCommand[]): string[] {
   });
 }
 
-/** What a connection hears is a run of the log, with quiet entries of its own where it was there: nothing is left out, doubled or swapped, and nobody hears more after he left. */
+/** A connection receives a contiguous part of the log, with its own unlisted entries: nothing is missing, repeated or reordered, and nothing follows after a leave. */
 function findReceivedFaults({ receivedLogs }: RoomHistory, log: RoomLog): string[] {
-  return receivedLogs.flatMap((hearing) => {
-    const visible = log.entries.filter(({ quiet, by }) => !quiet || by === hearing.client);
+  return receivedLogs.flatMap((receivedLog) => {
+    const visible = log.entries.filter(({ quiet, by }) => !quiet || by === receivedLog.client);
     const indexes = new Map(visible.map(({ id }, place) => [id, place]));
-    const last = hearing.entries.at(-1)?.seq ?? 0;
+    const last = receivedLog.entries.at(-1)?.seq ?? 0;
     return [
-      ...hearing.entries.flatMap((_, index) => findEntryFaults(hearing, index, visible, indexes)),
+      ...receivedLog.entries.flatMap((_, index) => findEntryFaults(receivedLog, index, visible, indexes)),
       ...faultIf(
-        hearing.lastAcknowledged > last,
-        `${hearing.client} was acknowledged ${hearing.lastAcknowledged} and heard nothing after ${last}`,
+        receivedLog.lastAcknowledged > last,
+        `${receivedLog.client} was acknowledged ${receivedLog.lastAcknowledged} and heard nothing after ${last}`,
       ),
     ];
   });
@@ -418,8 +418,8 @@ function findReceivedFaults({ receivedLogs }: RoomHistory, log: RoomLog): string
 
 const isErasedEdit = ({ kind, body }: Entry): boolean => kind === 'update:chat' && body === null;
 
-function findEntryFaults(hearing: ReceivedLog, index: number, visible: Entry[], indexes: Map<string, number>): string[] {
-  const { client, entries } = hearing;
+function findEntryFaults(receivedLog: ReceivedLog, index: number, visible: Entry[], indexes: Map<string, number>): string[] {
+  const { client, entries } = receivedLog;
   const [before, now] = [entries[index - 1], entries[index] as ReceivedEntry];
   const logIndex = indexes.get(now.id);
   if (logIndex === undefined) return [`${client} heard ${now.kind} ${now.seq}, which is not in the log`];
@@ -427,15 +427,15 @@ function findEntryFaults(hearing: ReceivedLog, index: number, visible: Entry[], 
   const isAsStored = Object.entries({ ...envelope, ...body, ...(quiet && { quiet }) }).every(([field, value]) =>
     isDeepStrictEqual(now[field], value),
   );
-  // Whose name lapsed while he was away, and who came back, is told all that was said meanwhile.
+  // A returning member whose lease expired receives all entries from the absence.
   const isEnd = before?.kind === 'remove:member' && before.username === client && before.reason !== 'timed_out';
-  const hadLeft = isEnd && !hearing.hasOtherPages;
+  const hadLeft = isEnd && !receivedLog.hasOtherPages;
   const isBack = now.kind === 'add:member' && now.by === client && now.seq > (before?.seq ?? 0);
   const previousIndex = indexes.get(before?.id ?? '') ?? logIndex;
   const between = visible.slice(previousIndex + 1, logIndex);
   const isLater = logIndex > previousIndex;
   const isNext =
-    before === undefined || (isLater && between.every((entry) => entry.quiet || (hearing.omitsErasedEdits && isErasedEdit(entry))));
+    before === undefined || (isLater && between.every((entry) => entry.quiet || (receivedLog.omitsErasedEdits && isErasedEdit(entry))));
   return [
     ...faultIf(!isAsStored, `${client} heard ${now.seq} otherwise than it is kept`),
     ...faultIf(hadLeft && !isBack, `${client} heard ${now.seq} after he had left`),

@@ -3,7 +3,7 @@ import type { Socket } from 'socket.io-client';
 import type { ReceivedEntry, ReceivedLog, RoomLog, SentCommand } from './history.ts';
 
 /**
- * Writes down what the socket hears, each room in its own hearing. What repeats an answer to the one who asked is no
+ * Records the events of a socket, for each room separately. An event that repeats an answer to its sender is no
  * entry that the room is told, and has no `prev`.
  */
 export function recordReceived(socket: Socket, receivedLogOf: (roomId: string) => ReceivedLog | undefined): void {
@@ -71,7 +71,7 @@ async function readFamily(store: Store, room: string, family: string): Promise<[
 }
 
 async function readStoredResults(store: Store, room: string, entries: Entry[], sent: SentCommand[]): Promise<RoomLog['storedResults']> {
-  // A name may have been somebody else's before.
+  // The name may have belonged to another client before.
   const authors = new Map<string, Set<string>>();
   for (const { by, author } of entries) authors.set(by, (authors.get(by) ?? new Set()).add(author));
   const storedResults: RoomLog['storedResults'] = new Map();

@@ -12,7 +12,7 @@ import { STARTED_WITHIN_MS, withTimeout } from '../wait-for.ts';
 
 const ENGAWA = [fileURLToPath(new URL('../../../engawa/bin/engawa.js', import.meta.url)), 'serve', '--port', '0'];
 const FAST_TIMERS = [fileURLToPath(new URL('fast-timers-server.js', import.meta.url))];
-/** The newest output that is kept. */
+/** The newest output, in characters. */
 const MAX_OUTPUT = 100_000;
 
 interface ServerProcessOptions {

@@ -72,13 +72,13 @@ export const withOverrides = (store: Store, overrides: Partial<Store>): Store =>
     },
   });
 
-/** A stock client, connected. */
+/** A plain Socket.IO client, connected. */
 export async function connect(url: string, options: Partial<ManagerOptions & SocketOptions> = {}): Promise<Socket> {
   const socket = newClient(url, options);
   await withTimeout(
     new Promise<void>((resolve, reject) => {
       socket.once('connect', resolve).once('connect_error', reject);
-      // Who is refused for now is not told so.
+      // A client that is refused with a retryable error receives no event.
       socket.once('disconnect', (reason) => reject(new Error(`It was not let in: ${reason}`)));
     }),
     'connect',
@@ -86,7 +86,7 @@ export async function connect(url: string, options: Partial<ManagerOptions & Soc
   return socket;
 }
 
-/** A stock client that may yet be refused. */
+/** A plain Socket.IO client that may still be refused. */
 export function newClient(url: string, options: Partial<ManagerOptions & SocketOptions> = {}): Socket {
   const socket = io(url, { forceNew: true, reconnection: false, transports: ['websocket'], ...options });
   onTestFinished(() => void socket.disconnect());
@@ -123,7 +123,7 @@ export async function requestError<E extends EventName>(socket: Socket, event: E
 export const nextEvent = (socket: Socket, event: string): Promise<Record<string, unknown>> =>
   withTimeout(new Promise((resolve) => socket.once(event, resolve)), event);
 
-/** Everything of this name that the socket hears from now on. */
+/** Collects all events of this name that the socket receives from now on. */
 export function collectEvents(socket: Socket, event: string): Record<string, unknown>[] {
   const all: Record<string, unknown>[] = [];
   socket.on(event, (payload: Record<string, unknown>) => all.push(payload));

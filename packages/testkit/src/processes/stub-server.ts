@@ -7,11 +7,11 @@ import { onTestFinished } from 'vitest';
 
 interface StubServer {
   url: string;
-  /** From now on nobody is let in, and is told so. */
+  /** From now on every client is refused with an error. */
   refuseConnections: (error: object) => void;
 }
 
-/** Answers every ask as it is told to, on a free port; ends with the test. */
+/** Answers every request as configured, on a free port; ends with the test. */
 export async function startStubServer(answerTo: (event: string) => object): Promise<StubServer> {
   const http = createServer();
   const server = new Server(http);

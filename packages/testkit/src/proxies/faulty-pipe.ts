@@ -22,7 +22,7 @@ export class NetworkFaults {
   }
 }
 
-/** How the sender ended: after all that he said, or in the middle of it. */
+/** How the sender ended: after all of its data, or in the middle. */
 type EndKind = 'finished' | 'reset';
 
 interface QueuedChunk {
@@ -48,7 +48,7 @@ export class FaultyPipe {
   #isBlackholed = false;
   #timer: NodeJS.Timeout | undefined;
 
-  /** `handOn` writes, and tells whether `to` takes more. */
+  /** `handOn` writes, and returns whether `to` accepts more. */
   constructor(from: Socket, to: Socket, faults: NetworkFaults, forward: (bytes: Buffer, to: Socket) => boolean) {
     this.#from = from;
     this.#to = to;

@@ -66,7 +66,7 @@ export class FaultyProxy {
     this.#faults.refused = on;
   }
 
-  /** Nothing arrives, not even that the other side is gone, and nobody is told; once it is over, what was sent arrives. */
+  /** Nothing arrives, not even the end of a connection; after the fault the pending data arrives. */
   stall(on: boolean): void {
     this.#faults.stalled = on;
     for (const link of this.#links) link.resume();

@@ -67,12 +67,12 @@ export class ClusterNode extends RedisServer {
     return (await this.runCommand('ROLE')).startsWith('master');
   }
 
-  /** A replica has its data from its primary, and hears what is new. */
+  /** The replica has the data of its primary, and receives new writes. */
   async isLinked(): Promise<boolean> {
     return (await this.runCommand('INFO', 'replication')).includes('master_link_status:up');
   }
 
-  /** Where clients, and its replicas, are told to find it: at the port of a proxy perhaps; 0: where it is. */
+  /** The announced port, such as that of a proxy; 0: the real port. */
   async announce(port: number): Promise<void> {
     await this.runCommand('CONFIG', 'SET', this.ca === undefined ? 'cluster-announce-port' : 'cluster-announce-tls-port', port);
   }
@@ -108,7 +108,7 @@ export class RedisCluster {
     return required(replica, `replica of ${primary.address}`).node;
   }
 
-  /** `FORCE`: without asking the primary; `TAKEOVER`: without asking anybody. Resolves when the replica is the primary. */
+  /** `FORCE`: without the consent of the primary; `TAKEOVER`: without any consent. Resolves when the replica is the primary. */
   async failover(replica: ClusterNode, how?: 'FORCE' | 'TAKEOVER'): Promise<void> {
     await replica.runCommand('CLUSTER', 'FAILOVER', ...(how ? [how] : []));
     await until(() => replica.isPrimary(), 'the replica is a primary', READY_TIMEOUT_MS);

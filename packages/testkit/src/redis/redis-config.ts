@@ -107,7 +107,7 @@ export class RedisFixture {
   }
 }
 
-/** Starts what takes so many ports: on others when somebody else was quicker. */
+/** Starts servers on this number of free ports; tries others when another process took one. */
 export async function withFreePorts<Started>(count: number, start: (ports: number[]) => Promise<Started>): Promise<Started> {
   for (let attempt = 1; ; attempt += 1) {
     try {

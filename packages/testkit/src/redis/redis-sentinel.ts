@@ -44,7 +44,7 @@ const sentinelConfig = (of: { port: number; password: string; quorum: number; do
   ...(of.password ? [`sentinel auth-pass ${NAME} ${of.password}`] : []),
 ];
 
-/** Looks and tells ten times as often as it would: to find each other, and the old primary as a replica, takes them 20 s else. */
+/** Checks and announces ten times as often as by default: otherwise sentinels take 20 s to find each other and the old primary as a replica. */
 class Sentinel extends RedisServer {
   override async start(): Promise<void> {
     await super.start();

@@ -31,7 +31,7 @@ const runningChildren = new Set<ChildProcess>();
 process.on('exit', () => {
   for (const child of runningChildren) child.kill('SIGKILL');
 });
-// Who ran the tests was ended: nobody is left to end them.
+// The test runner was killed: no process is left to stop them.
 process.once('disconnect', () => process.exit());
 
 export class RedisServer {

@@ -7,7 +7,7 @@ export { type ClusterNode, type RedisCluster, startCluster } from './redis-clust
 export { type RedisSentinel, startSentinel } from './redis-sentinel.ts';
 export type { RedisServer };
 
-/** It keeps an append-only file, which reaches the disk every second, unless it is told otherwise. `close` deletes its folder. */
+/** It has an append-only file, which is synced every second by default. `close` deletes its directory. */
 export async function startRedis(options: RedisOptions = {}): Promise<RedisServer> {
   const fixture = await RedisFixture.create(options);
   const start = ([port = 0]: number[]) => fixture.start(new RedisServer({ ...fixture.serverSetup(port), dir: fixture.folder }));
