@@ -21,7 +21,7 @@ const memberNamed = async (socket: Socket, name: string) =>
   (await requestOk(socket, 'list:members', { roomId })).members.find(({ username }) => username === name);
 
 describe.each(storeKinds)('on the %s store', (_, open) => {
-  /** Ben naps in the room of Aya, for longer than the grace. */
+  /** Ben is absent from the room of Aya for longer than the grace period. */
   async function startNap({ absence: absenceMs = HOUR, name = 'ben', wrap = (store: Store) => store } = {}) {
     const { url, store } = await startServer({ store: wrap(await open()), graceMs: GRACE, absenceMs });
     const [aya, ben] = [await connect(url), await connect(url)];
@@ -49,7 +49,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     await requestOk(back, 'add:member', { roomId, username: 'ben' });
     expect(await entriesAfter(store, held.seq)).toEqual([['create:chat', 'aya']]);
     expect(comings).toEqual([[], []]);
-    // Nor is the former nap remembered.
+    // The former absence has no later effect.
     await new Promise((resolve) => setTimeout(resolve, 2 * GRACE));
     expect(await leaseOf(store, 'ben')).toBe('held');
     await requestOk(back, 'create:chat', { roomId, username: 'ben', message: 'still me' });

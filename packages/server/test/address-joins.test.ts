@@ -1,4 +1,4 @@
-/** How many names one network address brings into rooms, over all of its connections. */
+/** The number of names in rooms of one network address, over all of its connections. */
 import { LIMITS, type RequestPayload } from '@engawa/protocol';
 import { connectRaw, openRawWebSocket } from '@engawa/testkit/actors/raw-clients';
 import { connect, requestError, requestOk, sendRequest, startServer, until } from '@engawa/testkit/processes/server';
@@ -36,7 +36,7 @@ test('one address cannot make the room of another owner large, whatever its numb
   expect(counts.ok).toBeLessThanOrEqual(perAddress.membersPerRoom + sockets.length);
   const { keys } = await store.listKeys(ROOM, 'member', { limit: 500 });
   expect(keys.length).toBeLessThan(largeRoom);
-  // Somebody of another address comes in as ever.
+  // A client of another address joins as before.
   const other = await connect(url, { extraHeaders: forwardedFor('203.0.113.50') });
   await requestOk(other, 'add:member', { roomId: ROOM, username: 'other' });
   expect((await requestOk(aya, 'list:members', { roomId: ROOM })).count).toBe(keys.length + 1);
@@ -56,7 +56,7 @@ test('fifty members of one office join a room at once, and again after all of th
     joined.map((answer) => connect(url, { extraHeaders: ATTACKER_HEADERS, auth: { session: answer.ok ? answer.session : '' } })),
   );
   expect(tally(await Promise.all(again.map(join)))).toEqual({ ok: perAddress.connections });
-  // Who asks for a name of their own again joins nothing.
+  // Requesting an own name again is not a join.
   for (const _round of upTo(3)) expect(tally(await Promise.all(again.map(join)))).toEqual({ ok: perAddress.connections });
 });
 

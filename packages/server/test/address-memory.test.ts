@@ -13,12 +13,12 @@ import { deriveAuthor } from '#connections/identity.js';
 
 const SERVER = fileURLToPath(new URL('./helpers/measured-server.js', import.meta.url));
 const MIB = 1024 * 1024;
-/** What one address may take, whatever it does. */
+/** The memory that one address may use at most, in bytes. */
 const MOST_BYTES = 128 * MIB;
 const { perAddress } = LIMITS;
 const LONG = '部'.repeat(LIMITS.textCodePoints);
 const upTo = (count: number): number[] => Array.from({ length: count }, (_, index) => index);
-/** Connections that ask for large pages, and how many each. */
+/** Connections that request large pages, and the number of requests of each. */
 const CURIOUS = 20;
 const QUESTIONS = 14;
 const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
@@ -44,7 +44,7 @@ async function startMeasured(folder: string): Promise<Measured> {
   return { url: `http://127.0.0.1:${port}`, live };
 }
 
-/** A hall with more than a megabyte of chats, and for each session rooms that it is a member of. */
+/** A room with more than a megabyte of chats, and rooms for each session of which it is a member. */
 async function fill(folder: string, sessions: string[], rooms: number): Promise<void> {
   const store = await openEmbedded({ folder });
   const draft = (author: string, kind: string, body = {}) => ({ id: randomUUID(), by: author, author, kind, body });
@@ -76,7 +76,7 @@ async function askAll(raws: RawWebSocket[], time: number, ask: (connection: numb
   for (const [connection, raw] of raws.entries()) await raw.send(`42${1_000 * time + connection}${JSON.stringify(ask(connection))}`);
 }
 
-/** As much as one packet can have wait: 200 rooms with long names. */
+/** The largest request of one packet: 200 rooms with long names. */
 const longest = (time: number) =>
   upTo(LIMITS.roomsPerResume).map((room) => {
     const name = '部'.repeat(20);
@@ -88,7 +88,7 @@ test('an address that uses all of its limits takes less than 128 MiB, and the me
 }, async () => {
   const folder = createTempFolder();
   const first = upTo(perAddress.connections).map((each) => `session-${each}`.padEnd(32, '-'));
-  // Each lets one more of its session in beyond the limit.
+  // Each admits one more connection of its session beyond the limit.
   const sessions = [...first, ...first];
   const rooms = Math.floor(perAddress.seats / sessions.length) - 1;
   await fill(folder, first, rooms);
@@ -107,7 +107,7 @@ test('an address that uses all of its limits takes less than 128 MiB, and the me
   const [talker, ...slowReaders] = raws as [RawWebSocket, ...RawWebSocket[]];
   for (const raw of slowReaders) raw.socket.pause();
 
-  // More answers of a megabyte than the system takes for a connection.
+  // More answers of a megabyte than the operating system buffers for a connection.
   const curious = slowReaders.slice(0, CURIOUS);
   for (const time of upTo(QUESTIONS)) await askAll(curious, 2 + time, () => ['list:chats', { roomId: 'hall', limit: LIMITS.pageMax }]);
   let most = 0;

@@ -28,7 +28,7 @@ function claiming(length: bigint): Buffer {
 
 const closing = (code: number, reason: number[] = []): Buffer => frame(FIN | CLOSE, [code >> 8, code & 0xff, ...reason]);
 
-/** Past the library, which would send no such thing. */
+/** Bypasses the library, which does not send such frames. */
 const write = ({ socket }: RawWebSocket, bytes: Buffer): boolean => (socket as unknown as { _socket: Socket })._socket.write(bytes);
 
 const malformed: Record<string, [what: string, bytes: Buffer][]> = {

@@ -65,7 +65,7 @@ const hostile = [
   '😀'.repeat(32),
 ];
 
-/** Those of them that do not look like another one. */
+/** Those of them that are not confusable with another one. */
 const distinct = hostile.filter((name) => name !== 'a%2fb');
 
 const illegal: [what: string, id: unknown][] = [
@@ -147,7 +147,7 @@ async function isLikeAnyOther(
 
 const oneByOne = hostile.map((id): [string, string[]] => [JSON.stringify(id), [id]]);
 
-/** One after the other in one room takes less time. */
+/** Sequentially in one room, since this takes less time. */
 const together: [string, string[]][] = [['each of these ids', hostile]];
 
 describe.each(storeKinds.map(([name, open], place) => [name, open, place === 0 ? oneByOne : together] as const))(

@@ -12,7 +12,7 @@ const objects = (depth: number): string => `${'{"a":'.repeat(depth)}1${'}'.repea
 const asked = (event: string, payload: string): string => `427["${event}",${payload}]`;
 const chat = (more: string): string => asked('create:chat', `{"roomId":"${ROOM}","username":"mallory",${more}}`);
 
-/** The attacker is a member, so that nothing but the payload is to be refused. */
+/** The attacker is a member, so that only the payload can be refused. */
 async function startMallory(
   options: Parameters<typeof startWithBystanders>[0] = {},
 ): Promise<BystanderScenario & { mallory: RawWebSocket }> {
@@ -165,7 +165,7 @@ describe('41, 43: numbers', () => {
   test.each(fields)('%s refuses a %s that is not a valid seq or count', async (event, field, rest) => {
     const { mallory, expectUnharmed } = await startMallory();
     expect(await attack(mallory, [asked(event, `{${rest}"${field}":1}`)]), 'one is a number').not.toContain('invalid_payload');
-    // After 0 is from the beginning.
+    // After 0 means from the beginning.
     const places = field === 'after' || event === 'list:entries' ? numbers.filter((number) => number !== '0' && number !== '-0') : numbers;
     const hostile = field === 'limit' ? [...numbers, '501', '1e9'] : places;
     for (const number of hostile) expect(await attack(mallory, [asked(event, `{${rest}"${field}":${number}}`)]), number).toEqual(INVALID);
@@ -221,7 +221,7 @@ describe('42: values that are not text', () => {
     return [event, valid] as const;
   });
 
-  /** What is resumed stands in a list. */
+  /** The resumed rooms are in a list. */
   const ask = (event: string, payload: string) => asked(event, event === 'resume:rooms' ? `{"rooms":[${payload}]}` : payload);
 
   test.each(withTexts)('%s refuses it', async (event, valid) => {

@@ -1,4 +1,4 @@
-/** Chats of one member that are under way together. */
+/** Concurrent chats of one member. */
 import type { Ack } from '@engawa/protocol';
 import type { AppendRequest, ReadQuery, Store } from '@engawa/server';
 import { connect, requestError, requestOk, sendRequest, startServer, withOverrides } from '@engawa/testkit/processes/server';
@@ -11,13 +11,13 @@ import { type MemberValue, memberKey } from '#domain/room-keys.js';
 
 const ROOM = 'veranda';
 const [AYA, BEN] = ['aya', 'ben'];
-/** More than begin together. */
+/** More chats than start together. */
 const MANY = 80;
 
 const isChat = ({ drafts }: AppendRequest): boolean => drafts[0]?.kind === 'create:chat';
 const texts = Array.from({ length: MANY }, (_, index) => `chat ${index}`);
 
-/** A store that does `before` ahead of each append of a chat, and takes appends in the order in which they are asked. */
+/** A store that runs `before` ahead of each append of a chat, and appends in the order of the calls. */
 function withBefore(store: Store, before: (count: number) => Promise<void>): Store {
   let count = 0;
   let turn: Promise<unknown> = Promise.resolve();

@@ -1,4 +1,4 @@
-/** Names and rooms that look like others (attack list, groups 62 to 66 and 68), on every store. */
+/** Confusable names and room ids (attack list, groups 62 to 66 and 68), on every store. */
 import type { Store } from '@engawa/server';
 import { connect, requestError, requestOk, sendRequest, startServer, until } from '@engawa/testkit/processes/server';
 import { seed } from '@engawa/testkit/seed';
@@ -28,7 +28,7 @@ async function start(store: Store) {
 const join = (socket: Socket, username: string) => sendRequest(socket, 'add:member', { roomId, username });
 const codeOf = (answer: Awaited<ReturnType<typeof join>>): string => (answer.ok ? 'ok' : answer.error.code);
 
-/** Beside a member of a name, another name, and how it is refused. */
+/** For a member's name, another name, and the error with which it is refused. */
 const besides: [what: string, name: string, other: string, code: string][] = [
   ['a blank of Braille', 'aya', 'aya\u2800', 'invalid_payload'],
   ['an annotation anchor', 'aya', 'aya\ufff9', 'invalid_payload'],
@@ -65,7 +65,7 @@ const besides: [what: string, name: string, other: string, code: string][] = [
   ['a typographic apostrophe', "O'Brien", 'O’Brien', 'name_confusable'],
 ];
 
-/** Present together: no two of them are taken for one another. */
+/** Present together: no two of them are confusable. */
 const together = [
   'aya', 'ben', "O'Brien", 'José', 'Jose', 'Nguyễn', 'Zoë', 'Łukasz', 'Анна', 'Инна', 'Σωκράτης', 'Հայկ', 'שָׁלוֹם', 'علی\u200cرضا', 'محمد',
   'अमृता', 'क्\u200dष', 'தமிழ்', 'ไทย', 'လျှော့', '김민준', '山田太郎', 'カメ', '力メ', 'ー', '一', 'ニコ', '二コ', '👨\u200d👩\u200d👧', '👩\u200d👧', '🇯🇵', '🇫🇷',
@@ -234,7 +234,7 @@ const areConfusable = (one: string, other: string): boolean => comparisonForms(o
 async function openOldRoom(store: Store, room: string, member: { username: string; author: string }): Promise<void> {
   const { username: by, author } = member;
   const settings = { owner: author, topic: '' } satisfies RoomSettings;
-  // What folded to this name then folds to it now.
+  // The key that folded to this name then folds to it now.
   const key = memberKey(by);
   await store.append(room, {
     epoch: null,

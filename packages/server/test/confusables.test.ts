@@ -1,4 +1,4 @@
-/** What is taken for what, and what is not. */
+/** Which names are confusable, and which are not. */
 
 import { seed } from '@engawa/testkit/seed';
 import fc from 'fast-check';

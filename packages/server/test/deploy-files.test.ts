@@ -1,4 +1,4 @@
-/** The files for other people's machines, as far as they can be held against what is here: what they name must be there. */
+/** The deploy files for other platforms, as far as they can be checked here: everything that they name must exist. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -69,7 +69,7 @@ const [webWithDisk, webWithRedis, keyValue] = [...render.services, ...renderRedi
 type Web = Render['services'][number];
 const container = cloudRun.spec.template.spec.containers[0];
 
-/** Of services, by the file in which they are. What comes from elsewhere is as it would be. */
+/** The environment of services, by file. Values of the platform are replaced by examples. */
 const environments: Record<string, Record<string, string>> = {
   'render.yaml': envOfRender(webWithDisk),
   'deploy/render-redis.yaml': envOfRender(webWithRedis),

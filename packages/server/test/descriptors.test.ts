@@ -1,4 +1,4 @@
-/** A process whose file descriptors run out: members go on, newcomers are refused, the operator reads it once, and it recovers. */
+/** A process whose file descriptors run out: members continue, new clients are refused, it is logged once, and the process recovers. */
 import { createConnection, type Socket as TcpSocket } from 'node:net';
 import { connect, requestOk, until } from '@engawa/testkit/processes/server';
 import { expect, onTestFinished, test } from 'vitest';

@@ -1,4 +1,4 @@
-/** The domain against a model: what any sequence of commands leads to, and what many at once can never lead to. */
+/** The domain against a model: the result of any sequence of commands, and invariants under concurrent commands. */
 import { ChatError, type CommandName, type RequestPayload, type Retention } from '@engawa/protocol';
 import type { AppendRequest, AppendResult, Entry, Store } from '@engawa/server';
 import { seed } from '@engawa/testkit/seed';
@@ -16,7 +16,7 @@ import { chatKey, foldName, memberFamily, memberKey, reactionKey, settingsKey, s
 import { createRoom, deleteRoom, updateRoom } from '#domain/rooms.js';
 
 const roomId = 'veranda';
-/** What takes a moment in memory takes minutes over a network. */
+/** Runs that are fast in memory take minutes over a network. */
 const RUNS = isOnRedis ? 60 : 2_000;
 const timeout = 120_000;
 /** One of three possible members. */
@@ -39,10 +39,10 @@ const rules: { [E in CommandName]: CommandRule<E> } = {
 
 type Step = { [E in CommandName]: { event: E; author: string; ask: RequestPayload<E> } }[CommandName];
 
-/** A name that looks like `a/b`: its first letter is Cyrillic. */
+/** A name that is confusable with `a/b`: its first letter is Cyrillic. */
 const LOOK_ALIKE = 'а/b';
 
-/** Mostly under the own name, so that much succeeds; sometimes under any. */
+/** Mostly under the own name, so that most commands succeed; sometimes under any. */
 const speaker = fc.oneof(
   { weight: 4, arbitrary: fc.constantFrom(['α', 'aya'], ['α', 'Aya'], ['β', 'a/b'], ['γ', 'a%2Fb']) },
   { weight: 1, arbitrary: fc.tuple(fc.constantFrom('α', 'β', 'γ'), fc.constantFrom('aya', 'a/b', 'a%2Fb', LOOK_ALIKE)) },
@@ -81,7 +81,7 @@ const steps = fc.array(
   { minLength: 5, maxLength: 40, size: 'max' },
 );
 
-/** What a command is answered: where it stands, or the code of its refusal. */
+/** The answer to a command: its seq, or the code of its refusal. */
 async function take(store: Store, { event, author, ask }: Step): Promise<{ seq: number; outcome: string } | { code: string }> {
   try {
     const rule = rules[event] as unknown as CommandRule<'create:chat'>;
@@ -103,7 +103,7 @@ interface ModelChat {
 type Said = { message: string; replyTo?: number };
 type Asked = { username: string; chatSeq: number; reaction: string; replyTo?: number; chats: Said[] };
 
-/** A room in the plainest words: no log, no keys, no conditions. */
+/** The model of a room: no log, no keys, no expected versions. */
 class Model {
   head = 0;
   owner: string | undefined;
@@ -215,7 +215,7 @@ test('any sequence of commands gives the answers and the state of the model', { 
     { numRuns: RUNS, seed },
   );
   expect(quiet).toBeGreaterThan(RUNS / 10);
-  // So few runs do not meet everything.
+  // Few runs do not cover every outcome.
   if (isOnRedis) return;
   expect(Object.fromEntries([...met].map(([event, answers]) => [event, [...answers].sort()]))).toEqual({
     'create:room': ['appended', 'repeated', 'room_exists'],
@@ -289,7 +289,7 @@ test('under concurrent commands names are unique, the order is total, a client i
     }),
     { numRuns: RUNS / 2, seed },
   );
-  // Of so few runs as on Redis each outcome is met, not often.
+  // In the few runs on Redis each outcome occurs, but rarely.
   expect(Math.min(...Object.values(outcomes)), JSON.stringify(outcomes)).toBeGreaterThan(isOnRedis ? 0 : RUNS / 20);
 });
 
@@ -322,7 +322,7 @@ async function replayAgrees(store: Store): Promise<void> {
 }
 
 function replay(keys: Map<string, number>, entry: Entry): void {
-  // What the first entry reserves is of no member.
+  // The name that the first entry reserves belongs to no member.
   const isReserved = (key: string): boolean => entry.kind !== 'create:room' && keys.get(key) === 1;
   for (const key of keysNamedBy(entry)) if (key === settingsKey || !isReserved(key)) replayKey(keys, key, entry);
 }

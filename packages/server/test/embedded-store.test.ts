@@ -67,7 +67,7 @@ describe('a data directory belongs to one server', () => {
   });
 });
 
-/** What the writing process said of an append: its name and the seqs that it was answered. */
+/** What the writing process printed about an append: its idempotency key and the seqs of the answer. */
 async function isStored(store: Store, line: string): Promise<void> {
   const [name, ...seqs] = line.split(' ');
   const stored = await store.findByIdempotencyKey('den', String(name));
@@ -238,7 +238,7 @@ describe('a directory of format 2', () => {
   });
 });
 
-/** As the second version wrote it: it had trimmed the first entry, and removed it not yet. */
+/** As the second version wrote it: the first entry was trimmed, and not yet removed. */
 function folderOfFormatTwo(): string {
   const folder = folderOfFormatOne();
   alter(
@@ -271,7 +271,7 @@ COMMIT;`,
   return folder;
 }
 
-/** As the first version wrote it, of whose code nothing is left but this. */
+/** As the first version wrote it, whose code no longer exists. */
 function folderOfFormatOne(folder = newFolder()): string {
   alter(
     folder,
@@ -436,7 +436,7 @@ describe.skipIf(!canMount)('a full disk', () => {
   const smallDisk = (): string => mount(newFolder(), ['-t', 'tmpfs', '-o', `size=${SIZE}`, 'tmpfs']);
   const ballastOf = (disk: string): string => join(disk, 'ballast');
 
-  /** Leaves so many bytes free. */
+  /** Leaves this number of bytes free. */
   function fill(disk: string, free: number): void {
     const { bavail, bsize } = statfsSync(disk);
     writeFileSync(ballastOf(disk), Buffer.alloc(bavail * bsize - free));
@@ -557,7 +557,7 @@ describe.skipIf(!canMount)('a full disk', () => {
 describe('a disk with write errors', () => {
   test('is not written to again; answered appends are readable, and stored once the disk is repaired', async () => {
     const folder = newFolder();
-    // The largest size of a file stands in for the defect: writing past it is an error of the disk to SQLite, and no lack of space.
+    // A file size limit simulates the defect: SQLite sees a write beyond it as a disk error, and not as a full disk.
     const { lines } = startProcess(folder, 'fail', ['sh', '-c', 'ulimit -f 1000; exec "$@"', 'sh']);
     expect(await nextLine(lines)).toBe('failed');
     expect(await nextLine(lines)).toMatch(/^failed .* The disk failed before/);
@@ -916,7 +916,7 @@ async function open(folder: string, options: { clock?: () => number } = {}): Pro
   return store;
 }
 
-/** Mounted until the test is over; what holds it open then does not matter. */
+/** Mounted until the end of the test, even if it is still open then. */
 function mount(folder: string, options: string[]): string {
   execFileSync('mount', [...options, folder]);
   onTestFinished(() => void execFileSync('umount', ['--lazy', folder]));
@@ -945,7 +945,7 @@ const trim = async (store: Store, room: string, below: number): Promise<void> =>
 
 const epochOf = async (store: Store, room = 'den'): Promise<string | null> => (await store.read(room, {})).epoch;
 
-/** The whole log of the den, which must have no hole. */
+/** The whole log of the room `den`, which must have no gap. */
 async function entriesOf(store: Store) {
   const entries = [];
   for (
@@ -978,7 +978,7 @@ async function isRefusedUnchanged(folder: string, message: RegExp): Promise<void
 
 const filesOf = (folder: string): Map<string, Buffer> =>
   new Map(readdirSync(folder).map((file) => [file, readFileSync(join(folder, file))]));
-/** What the files hold, without the lock and the memory that processes share, which are no data. */
+/** The content of the files, without the lock file and the shared-memory file. */
 function dataOf(folder: string): Map<string, string> {
   const data = [...filesOf(folder)].filter(([file]) => !/lock|-shm$/.test(file));
   return new Map(data.map(([file, bytes]) => [file, createHash('sha256').update(bytes).digest('hex')]));
@@ -992,7 +992,7 @@ const markersIn = (folder: string): Set<string> =>
       .match(/marker\d{5}\./g),
   );
 
-/** Writes to the database as some other program. */
+/** Writes to the database like another program. */
 function alter(folder: string, sql: string): void {
   const database = openDatabase(join(folder, 'engawa.db'));
   database.exec(sql);
@@ -1020,7 +1020,7 @@ async function nextLine(lines: AsyncIterator<string>): Promise<string> {
   return String(next.value);
 }
 
-/** What the process said until it ended. */
+/** The output of the process until it ended. */
 async function* remaining(lines: AsyncIterator<string>): AsyncGenerator<[line: string]> {
   for (let next = await lines.next(); !next.done; next = await lines.next()) yield [next.value];
 }

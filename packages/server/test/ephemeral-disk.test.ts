@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { ephemeralDiskWarning } from '#store/embedded/ephemeral-disk-warning.js';
 
-/** As containers have them: files of the image, some of the system's, and what was mounted besides. */
+/** Mounts of a container: the image, system files, and further mounts. */
 const mountsWith = (...lines: string[]): string =>
   ['overlay / overlay rw,relatime 0 0', 'proc /proc proc rw 0 0', 'tmpfs /dev tmpfs rw 0 0', ...lines, ''].join('\n');
 

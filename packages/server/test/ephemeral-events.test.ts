@@ -198,7 +198,7 @@ describe('presence', () => {
       [['--absence', '0'], true],
       [['--absence', '0', '--grace', '1m'], false],
     ];
-    // At the same time, since most of it is waiting.
+    // In parallel, since most of the time is waiting.
     const outcomes = await Promise.all(servers.map(async ([flags]) => sleepAndComeBack(flags)));
     for (const [index, [, hasExpired]] of servers.entries()) {
       const receivedEvents = hasExpired ? [[{ username: 'phone' }], [{ username: 'phone', reason: 'timed_out' }]] : [[], []];

@@ -29,7 +29,7 @@ test('only entries end in a text, and every event has arguments', async () => {
   const { epoch, seq: chatSeq } = await requestOk(aya, 'create:chat', { roomId, username: 'aya', message: 'hello' });
   const place = { roomId, username: 'ben' };
 
-  // Signals, and without an acknowledgement answers, refusals, and what changes nothing.
+  // Ephemeral events; and, without an acknowledgement, answers, refusals and requests that change nothing.
   ben.emit('start:typing', place);
   await nextEvent(aya, 'start:typing:success');
   ben.emit('stop:typing', place);
@@ -59,7 +59,7 @@ test('only entries end in a text, and every event has arguments', async () => {
   const entries = [...all.values()].flat().filter(isEntry);
   expect(entries.length).toBeGreaterThan(5);
   const others = [...all].flatMap(([event, each]) => each.filter((args) => !isEntry(args)).map((args) => ({ event, args })));
-  // It is made to give an offset.
+  // It is forced to send an offset.
   const odd = others.filter(({ event, args }) => args.length === 0 || (typeof args.at(-1) === 'string' && event !== 'position:changed'));
   expect(odd).toEqual([]);
   const signals = Object.entries(events).flatMap(([name, event]) => ('ephemeral' in event ? [`${name}:success`] : []));

@@ -23,7 +23,7 @@ test('of a client that sends megabytes at once, a few messages are read in each 
     if (turns.length < MESSAGES) setImmediate(next);
   };
   setImmediate(next);
-  // As much as the system takes lies ready before anything of it is read.
+  // The buffers of the operating system are full before the first read.
   await raw.send(...Array.from({ length: MESSAGES }, () => MESSAGE));
   await until(() => turns.length === MESSAGES, 'all are read');
   const counts = new Map<number, number>();
@@ -49,7 +49,7 @@ test('of many clients that send megabytes, a few are read in each turn of the ev
   await until(() => turns.length === SENDERS * FEW_MESSAGES, 'all are read');
   const counts = new Map<number, number>();
   for (const each of turns) counts.set(each, (counts.get(each) ?? 0) + 1);
-  // Until all of them wait, each is read once.
+  // Each is read once until all of them wait.
   const later = [...counts.values()].slice(3);
   expect(Math.max(...later)).toBeLessThanOrEqual(8);
   await expectUnharmed();

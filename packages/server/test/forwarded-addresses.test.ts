@@ -1,4 +1,4 @@
-/** Whose address a request comes from, whatever stands in the headers that proxies write and clients may make up. */
+/** The address of a client, whatever the headers contain that proxies write and clients may forge. */
 import type { IncomingHttpHeaders } from 'node:http';
 import { LIMITS } from '@engawa/protocol';
 import { connectRaw, openRawWebSocket } from '@engawa/testkit/actors/raw-clients';

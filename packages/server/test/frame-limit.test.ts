@@ -8,7 +8,7 @@ import { ATTACKER_HEADERS, startWithBystanders } from './helpers/bystanders.ts';
 
 const { burst } = LIMITS.rates.frames;
 const frames = (count: number, frame: string): string[] => Array.from({ length: count }, () => frame);
-/** Below the burst, with those that a connection begins with. */
+/** Below the burst, including the frames of the handshake. */
 const SOME = burst - 100;
 const MANY = burst + 1_000;
 

@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 
 const INTERVAL_MS = 400;
 const TIMEOUT_MS = 300;
-/** What a busy machine may add. */
+/** Extra milliseconds for a busy machine. */
 const SLACK_MS = 400;
 
 const start = async () => startServer({ rateLimits: 'off', pingInterval: INTERVAL_MS, pingTimeout: TIMEOUT_MS });

@@ -10,7 +10,7 @@ import {
 import { describe, expect, test } from 'vitest';
 import type { Entry, Json } from '#store/contract.js';
 
-/** A small room that all is well with, and what it takes to spoil it. */
+/** A small consistent history, and functions that break it. */
 interface Seen {
   history: RoomHistory;
   log: RoomLog;
@@ -192,7 +192,7 @@ function toEntry(seq: number, { by, kind, body }: Pick<Entry, 'by' | 'kind' | 'b
   };
 }
 
-/** Who creates the room is acknowledged as its first member, and did not ask for that apart. */
+/** The creator of a room is acknowledged as its first member, without a request of its own. */
 function toSent(index: number): SentCommand[] {
   const [client, event, { reason: _, ...fields }, clientId] = found(said[index]);
   if (index === 1) return [];

@@ -1,4 +1,4 @@
-/** What is checked of every HTTP request and upgrade, whatever it asks for, and what it costs to be refused. */
+/** The checks of every HTTP request and upgrade, and the cost of refused ones. */
 import { once } from 'node:events';
 import { request as httpRequest } from 'node:http';
 import { createConnection, type Socket as TcpSocket } from 'node:net';
@@ -33,7 +33,7 @@ const ask = (url: string, { method = 'GET', path, headers = {}, body = '' }: Wis
     'an answer',
   );
 
-/** An open TCP connection, and what came on it so far. */
+/** An open TCP connection, and the data received so far. */
 async function open(url: string): Promise<{ socket: TcpSocket; receivedEvents: () => string; closed: Promise<void> }> {
   const { hostname, port } = new URL(url);
   const socket = createConnection(Number(port), hostname).on('error', () => undefined);
@@ -176,7 +176,7 @@ describe('origins', () => {
     const body = method === 'POST' ? '427["list:rooms",{}]' : '';
     const answer = await ask(url, { method, path, headers, body });
     expect(answer).toMatchObject({ status: 403, headers: { connection: 'close' } });
-    // Its page may read that, and nothing of the session.
+    // The page may read the refusal, and nothing of the session.
     expect(JSON.parse(answer.body)).toEqual({
       error: 'origin_not_allowed',
       message: 'Pages of this origin may not connect.',
@@ -291,7 +291,7 @@ describe('requests of one address', () => {
     const all = await Promise.all(Array.from({ length: sockets + 20 }, () => open(url)));
     let ended = 0;
     for (const { closed } of all) void closed.then(() => (ended += 1));
-    // Aya and Ben come from this address, too.
+    // Aya and Ben use this address, too.
     await until(() => ended >= 22, 'those that are too many are ended');
     expect(ended).toBe(22);
     all.find(({ socket }) => !socket.destroyed)?.socket.destroy();

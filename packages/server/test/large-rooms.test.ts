@@ -8,7 +8,7 @@ import type { Socket } from 'socket.io-client';
 import { describe, expect, test } from 'vitest';
 
 const roomId = 'veranda';
-/** Members from which on a room is large here. */
+/** The number of members from which on a room is large in this test. */
 const LARGE = 3;
 const SETTINGS = { rateLimits: 'off', largeRoomThreshold: LARGE } as const;
 

@@ -1,4 +1,4 @@
-/** docs/limits.md and docs/operations.md name the settings that there are. */
+/** docs/limits.md and docs/operations.md name the existing settings. */
 import { readFileSync } from 'node:fs';
 import { LIMITS } from '@engawa/protocol';
 import { expect, test } from 'vitest';

@@ -1,4 +1,4 @@
-/** What one client, one address and one page may take, and from where browsers may come. */
+/** The limits of a client, an address and a page, and the allowed origins of browsers. */
 
 import { connect as connectTcp } from 'node:net';
 import { type ErrorPayload, LIMITS, type RateLimit } from '@engawa/protocol';
@@ -25,7 +25,7 @@ import { ATTACKER_HEADERS, forwardedFor, ROOM, startWithBystanders } from './hel
 
 const { rates, perAddress } = LIMITS;
 const SEVERAL = 5;
-/** More than any rate gives back while a test asks. */
+/** More requests than any rate refills during a test. */
 const EXCESS = 50;
 const refusal = (code: string) => ({ ok: false, error: { code } });
 const allOf = <Result>(count: number, make: (each: number) => Promise<Result>): Promise<Result[]> =>
@@ -61,10 +61,10 @@ async function spend({ burst, perSecond }: RateLimit, make: (each: number) => Pr
 const firstRefusal = (answers: unknown[]): ErrorPayload => (answers as { error?: ErrorPayload }[]).find(({ error }) => error)!.error!;
 const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
-/** Who says so reads a refusal that is not for good. */
+/** A client with this option receives retryable refusals. */
 const RETRIES = { auth: { retries: true } };
 
-/** Why the server does not let a client in. */
+/** The error with which the server refuses a client. */
 const turnedAway = (socket: Socket): Promise<ErrorPayload> =>
   withTimeout(
     new Promise((resolve, reject) => {
@@ -513,7 +513,7 @@ describe('origins', () => {
     await expect(upgraded(url, { origin: Buffer.from(origin).toString('latin1') })).rejects.toThrow('403');
     const response = await polled(url, { origin: Buffer.from(origin).toString('latin1') });
     expect(response.status).toBe(403);
-    // Its page may read why, and nothing else is there.
+    // The page may read the reason, and the answer has nothing else.
     expect(await response.json()).toEqual({
       error: 'origin_not_allowed',
       message: 'Pages of this origin may not connect.',

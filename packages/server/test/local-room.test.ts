@@ -68,7 +68,7 @@ test('a shared page is not reused once the log has another end of the same lengt
   expect(await noticesOf('lost')).toEqual(['lost']);
   replace(replica.copy());
   expect(await noticesOf('of a fork')).toEqual(['of a fork']);
-  // With the fork goes its epoch.
+  // The replaced log also loses its epoch.
   replace(replica.copy());
   await room.follower.catchUp();
   expect(await noticesOf('instead')).toEqual(['instead']);

@@ -74,7 +74,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     const first = await startServer({ store, graceMs: GRACE });
     const ben = await connect(first.url);
     await requestOk(ben, 'create:room', { roomId, username: 'ben' });
-    // A server that was killed says nothing any more: here it is the lease of a node that never beats.
+    // A killed server sends no heartbeat: here it is the lease of a node that never sends one.
     await store.append(roomId, {
       epoch: (await store.read(roomId, {})).epoch,
       expectedVersions: [],
@@ -135,7 +135,7 @@ test('an expired name is released although the store failed at that moment', asy
     if (failures >= 0) throw new StoreError('full', 'no space');
     return store.releaseLease(...asked);
   };
-  // With limits a client that is refused so often is disconnected.
+  // With limits, a client that is refused this often is disconnected.
   const { url } = await startServer({ store: withOverrides(store, { releaseLease }), graceMs: GRACE, rateLimits: 'off' });
   const [aya, ben] = [await connect(url), await connect(url)];
   await requestOk(aya, 'create:room', { roomId, username: 'aya' });

@@ -1,4 +1,4 @@
-/** What a flood of handshakes leaves behind: objects are counted after a forced collection, bytes are not. */
+/** The objects that a flood of handshakes leaves, counted after a forced collection; bytes are not measured. */
 import { Agent, get } from 'node:http';
 import { queryObjects } from 'node:v8';
 import { LIMITS } from '@engawa/protocol';
@@ -9,7 +9,7 @@ import WebSocket from 'ws';
 
 const HANDSHAKES = 3_000;
 const AT_ONCE = 50;
-/** Silent connections are given up soon. */
+/** Silent connections are closed soon. */
 const QUICK = { pingInterval: 300, pingTimeout: 300 };
 
 const connectionsAlive = (): number => queryObjects(EngineSocket, { format: 'count' });
@@ -42,7 +42,7 @@ const upgrades = (url: string): Promise<number> =>
     socket.on('close', () => resolve(0));
   });
 
-/** Runs so many loops beside each other; the answers by their status. */
+/** Runs this number of loops concurrently; returns the numbers of answers by status. */
 async function flood(count: number, ask: () => Promise<number>): Promise<Map<number, number>> {
   const answers = new Map<number, number>();
   let left = count;

@@ -1,4 +1,4 @@
-/** A process whose memory runs out: members go on, newcomers are refused, the operator reads it once, and it recovers. */
+/** A process whose memory runs out: members continue, new clients are refused, it is logged once, and the process recovers. */
 import { spawn } from 'node:child_process';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
@@ -37,7 +37,7 @@ test('with a nearly full heap members continue, new clients are refused, it is l
 const NUMBERS = 'Array.from({ length: 56 }, () => Array.from({ length: 131_072 }, (_, each) => each + 0.5))';
 const BUFFERS = 'Array.from({ length: 180 }, () => Buffer.alloc(2 ** 20, 1))';
 
-/** Takes what is made here, lets go of all of it, and does nothing more. */
+/** Allocates memory, releases all of it, and does nothing more. */
 const takes = (what: string) => `
   process.constrainedMemory = () => 256 * 2 ** 20;
   const { pino } = await import('pino');
@@ -62,7 +62,7 @@ test.each([
   expect(await text(child.stdout)).toBe('recovered 0\n');
 });
 
-/** Memory is looked at in a file: what cannot be opened must not end the process. */
+/** Memory usage is read from a file: a failed open must not end the process. */
 test('where memory cannot be measured, since descriptors are used up, the process continues, and measures it later', async () => {
   const script = `
     const { pino } = await import('pino');

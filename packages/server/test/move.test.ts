@@ -1,4 +1,4 @@
-/** Moving between stores: what arrives, what is refused, and what an interruption or a writer leaves behind. */
+/** Migration between stores: the result, refusals, interruptions and concurrent writers. */
 import { randomUUID } from 'node:crypto';
 import { type Draft, openEmbedded, openMemory, type RoomChunk, type Store } from '@engawa/server';
 import { createTempFolder, withOverrides } from '@engawa/testkit/processes/server';
@@ -40,7 +40,7 @@ const member = (name: string): Draft =>
     tickets: [{ holder: name, key: `member/${name}`, value: name }],
   });
 
-/** Rooms of every sort: small, of many parts, trimmed, erased, forked, odd. */
+/** Rooms of every kind: small, in many chunks, trimmed, erased, with a new epoch, with unusual names. */
 async function fill(store: Store): Promise<void> {
   for (const room of ['den', 'a::b', '{x}*', '😀', "'; DROP TABLE rooms; --", '\u0001', 'trimmed', 'forked']) {
     const epoch = await openRoom(store, room, member('aya'), member('a/b'), draft('hello', { listed: true }));
@@ -63,7 +63,7 @@ async function fill(store: Store): Promise<void> {
   await openRoom(store, 'large', ...many);
 }
 
-/** Everything in it, as it is packed; leases and all. */
+/** The complete content of the store, as exported, with leases. */
 async function contentsOf(store: Store): Promise<unknown> {
   const found = new Map<string, unknown>();
   for (const { room } of (await store.listRooms({ limit: 1_000 })).rooms) {

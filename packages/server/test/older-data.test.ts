@@ -1,4 +1,4 @@
-/** Opens what an older build wrote: `fixtures/` has a data folder and a Redis, each written by a server of that day. */
+/** Opens data of an older build: `fixtures/` has a data directory and a Redis, each written by a server of that version. */
 import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';

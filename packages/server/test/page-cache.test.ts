@@ -1,4 +1,4 @@
-/** Pages that many ask for at the same time. */
+/** Pages that many connections request at the same time. */
 import { expect, onTestFinished, test, vi } from 'vitest';
 import type { ReplayPage } from '#domain/entry-payloads.js';
 import { PageCache } from '#rooms/page-cache.js';

@@ -1,4 +1,4 @@
-/** A server under a path of its own, behind real reverse proxies that take the path off, or leave it. */
+/** A server under a path, behind real reverse proxies that remove the path, or pass it on. */
 
 import { connect, newClient, requestOk, startServer } from '@engawa/testkit/processes/server';
 import { type ProxyName, startReverseProxy } from '@engawa/testkit/proxies/reverse-proxies';
@@ -32,7 +32,7 @@ test('routes under a path also exist without it, for checks that bypass the prox
   await expect(connectFails(url, '/other/socket.io/')).resolves.toBe(true);
 });
 
-/** A WebSocket, too, is refused elsewhere. */
+/** A WebSocket on another path is refused, too. */
 const connectFails = (url: string, path: string): Promise<boolean> =>
   new Promise((resolve) => {
     newClient(url, { path })

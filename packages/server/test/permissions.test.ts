@@ -1,4 +1,4 @@
-/** The data folder and its files are their owner's alone: modes of real files, made by a server process with a umask of its own. */
+/** Only the owner may access the data directory and its files: modes of real files, created by a server process with its own umask. */
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, chownSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
@@ -100,7 +100,7 @@ test('a directory that is refused keeps every mode', async () => {
   expect(modesIn(folder)).toMatchObject({ folder: '755', 'engawa.db': '644' });
 });
 
-/** Runs a process that holds the store under this umask, until it said that it did its task; it ends the hard way. */
+/** Runs a process that opens the store under this umask, until it has reported its task; then it is killed. */
 async function run(folder: string, { task, umask }: { task: 'hold' | 'fill'; umask: string }): Promise<void> {
   const script = fileURLToPath(new URL('helpers/store-process.js', import.meta.url));
   const command = `umask ${umask}; exec "$0" "$@"`;

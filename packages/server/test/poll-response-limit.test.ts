@@ -1,4 +1,4 @@
-/** How many packets a client that polls is given at once. */
+/** The number of packets in one poll response. */
 
 import { openRawPolling } from '@engawa/testkit/actors/raw-clients';
 import { requestOk } from '@engawa/testkit/processes/server';

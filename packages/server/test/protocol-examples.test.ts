@@ -7,7 +7,7 @@ import WebSocket from 'ws';
 const PAGE = new URL('../../../docs/protocol.md', import.meta.url);
 /** Presence is broadcast at varying times; the examples leave it out. */
 const PRESENCE = '42["update:presence:success",';
-/** Is another one each time; where an example says one twice it is the same twice. */
+/** These values differ each time; a value that an example has twice is the same twice. */
 const VARIABLE = new Set(['sid', 'pid', 'session', 'epoch', 'id', 'prev', 'lastId', 'at', 'durability']);
 
 interface Block {
@@ -19,18 +19,18 @@ const blocks: Block[] = [...readFileSync(PAGE, 'utf8').matchAll(/^```(packets|pa
   ([, kind = '', text = '']) => ({ kind, lines: text.split('\n') }),
 );
 
-/** What the values of the page are on this server. */
+/** The values of the page on this server. */
 class Dictionary {
   readonly #live = new Map<string, string>();
 
   /** A text of the page, with the values of this server. */
   toLive(text: string): string {
-    // The longest first: one value may begin as another does.
+    // The longest first: one value may be a prefix of another.
     const known = [...this.#live].toSorted(([a], [b]) => b.length - a.length);
     return known.reduce((result, [page, live]) => result.replaceAll(page, live), text);
   }
 
-  /** A packet of this server, as the page would have it. */
+  /** A packet of this server, with the values of the page. */
   toPage(live: string, page: string): string {
     const begin = /^\d+/.exec(live)?.[0] ?? '';
     if (live === begin || !/^\d+[[{]/.test(page)) return live;
@@ -51,7 +51,7 @@ class Dictionary {
     );
   }
 
-  /** False when the page said this of something else before. */
+  /** False when the page used this value for another thing before. */
   #learn(page: string, live: string): boolean {
     const before = this.#live.get(page);
     this.#live.set(page, live);

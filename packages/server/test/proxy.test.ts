@@ -5,7 +5,7 @@ import { until, withTimeout } from '@engawa/testkit/processes/server';
 import { type FaultyProxy, startProxy } from '@engawa/testkit/proxies/faulty-proxy';
 import { expect, onTestFinished, test } from 'vitest';
 
-/** Answers every connection with what it says, after a greeting. */
+/** Echoes every connection, after a greeting. */
 async function startEcho(greeting = ''): Promise<{ port: number; sockets: Set<Socket> }> {
   const sockets = new Set<Socket>();
   const server = createServer((socket) => {

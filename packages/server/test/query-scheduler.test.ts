@@ -1,4 +1,4 @@
-/** Questions that are asked together: they are read for in slices of time, and others have their turn between. */
+/** Concurrent queries: they are read in slices of time, and other work runs in between. */
 import { LIMITS } from '@engawa/protocol';
 import { connectRaw, openRawWebSocket } from '@engawa/testkit/actors/raw-clients';
 import { withOverrides } from '@engawa/testkit/processes/server';
@@ -11,7 +11,7 @@ const upTo = (count: number): number[] => Array.from({ length: count }, (_, inde
 const MOST_UNDER_WAY = 64;
 const READERS = 40;
 
-/** Reading that keeps the thread busy, as that of the embedded store does. */
+/** Reads that block the thread, like those of the embedded store. */
 function block(milliseconds: number): void {
   for (const end = performance.now() + milliseconds; performance.now() < end; );
 }

@@ -1,4 +1,4 @@
-/** When the operator is warned of a quota, and when the store is asked how much it holds. */
+/** When the operator is warned of a quota, and when the size of the store is read. */
 import { openMemory } from '@engawa/server';
 import { until, withOverrides } from '@engawa/testkit/processes/server';
 import { pino } from 'pino';
@@ -22,7 +22,7 @@ function monitor({ rooms = null, totalBytes = null }: { rooms?: number | null; t
   const errors: unknown[] = [];
   const watching = new QuotaMonitor({ store, quotas, refreshDelayMs: 1, log, onError: (error) => void errors.push(error) });
   onTestFinished(() => watching.close());
-  /** What is logged once the store holds so much. */
+  /** The log lines once the store has this size. */
   const holds = async (more: Partial<typeof usage>): Promise<string[]> => {
     Object.assign(usage, more);
     const before = asked;

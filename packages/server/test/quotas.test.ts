@@ -1,4 +1,4 @@
-/** Quotas on real sockets: each is reached, its refusal is typed, members go on reading, and freed space lets writing go on. */
+/** Quotas on real sockets: each is reached, its refusal is typed, members still read, and freed space allows writes again. */
 
 import { connect, requestError, requestOk, sendRequest, startServer, until } from '@engawa/testkit/processes/server';
 import { newStoreLocation, openStoreAt, storeKinds } from '@engawa/testkit/stores';
@@ -6,7 +6,7 @@ import { describe, expect, test } from 'vitest';
 import { forwardedFor } from './helpers/bystanders.ts';
 import { AYA, BEN, exceeded, expectReadable, KB, ROOM, sendUntilRefused } from './helpers/quotas.ts';
 
-/** The usage of the store is read again so often. */
+/** Milliseconds between two reads of the usage of the store. */
 const usageRefreshMs = 20;
 
 describe.each(storeKinds)('on the %s store', (_, open) => {
@@ -128,7 +128,7 @@ test('an address that opened the maximum number of rooms is refused another one,
     await connect(url, { extraHeaders: forwardedFor('192.0.2.2') }),
   ];
   await requestOk(aya, 'create:room', { roomId: 'room 0', username: 'aya' });
-  // Those that are there already cost nothing.
+  // Existing rooms cost nothing.
   for (const _ of [1, 2, 3, 4, 5])
     expect((await requestError(ben, 'create:room', { roomId: 'room 0', username: 'ben' })).code).toBe('room_exists');
   await requestOk(ben, 'create:room', { roomId: 'room 1', username: 'ben' });

@@ -38,7 +38,7 @@ test('a member who is removed while chatting is not broadcast after the removal,
 
   const rounds: Talk[] = [];
   const isBetween = ({ accepted, refusals }: Talk) => accepted.length > 0 && refusals.length > 0;
-  // A store may keep all chats of a round in one write.
+  // A store may store all chats of a round in one write.
   for (let round = 0; round < 50 || (round < 500 && !rounds.some(isBetween)); round += 1)
     rounds.push(await removeWhileTalking({ owner, member, observer, after: round % (CHATS + 1), sendsAllBefore: round % 2 === 0 }));
 
@@ -72,7 +72,7 @@ interface Talking {
   observer: Client;
   /** How many chats of the member are answered when the owner removes them. */
   after: number;
-  /** Whether all chats are on their way before that; else those that are left are sent together with the removal. */
+  /** Whether all chats are sent before that; otherwise the rest is sent together with the removal. */
   sendsAllBefore: boolean;
 }
 

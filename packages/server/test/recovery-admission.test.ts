@@ -76,7 +76,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
 
   test('the search ends soon after the first room that cannot be resumed', async () => {
     const { store: inner, auth } = await resident(await open(), 200);
-    // What they missed in the first room is gone from its log.
+    // The missed entries of the first room are trimmed.
     const { epoch } = await inner.read(roomOf(0), {});
     const missed = { id: 'x', by: 'ben', author: 'ben', kind: 'create:chat', body: { message: 'missed' } };
     await inner.append(roomOf(0), { epoch, expectedVersions: [], drafts: [missed] });
@@ -103,7 +103,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     setImmediate(turn);
     const { raw, isRecovered } = await comeBack(url, auth);
     expect(isRecovered).toBe(true);
-    // What is asked is answered once they sit everywhere again.
+    // Requests are answered once all rooms are rejoined.
     await raw.send('421["list:rooms",{}]');
     await raw.waitForPacket(/^431/);
     isGoing = false;

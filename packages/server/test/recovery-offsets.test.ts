@@ -13,7 +13,7 @@ interface Handshake {
   auth?: object;
 }
 
-/** A client that writes its packets itself, in the room under that name; answers what it has received. */
+/** A client that writes its packets itself joins the room under this name; returns the received packets. */
 async function join(
   url: string,
   username: string,

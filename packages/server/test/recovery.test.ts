@@ -41,7 +41,7 @@ const drop = async (socket: Socket): Promise<void> => {
   await gone;
 };
 
-/** Reconnects, to another server if one is named; whether it was recovered. */
+/** Reconnects, to another server if one is given; returns whether it was recovered. */
 async function reconnect(socket: Socket, url?: string): Promise<boolean> {
   if (url !== undefined) (socket.io as unknown as { uri: string }).uri = url;
   const back = new Promise<void>((resolve, reject) => socket.once('connect', resolve).once('connect_error', reject));
@@ -264,7 +264,7 @@ test('a client that received entries which the log lost is not recovered', async
   expect(await reconnect(ben, second.url)).toBe(false);
 });
 
-/** The rooms as they are, in another store. */
+/** A copy of the rooms in another store. */
 async function copyOf(store: Store): Promise<Store> {
   const copy = await newStore();
   await copy.importChunk((await store.exportChunk(roomId, null)) as RoomChunk);
@@ -415,7 +415,7 @@ describe('a member who joins again, as after a reload', () => {
       const missed = order.map((id) => `missed in ${id}`);
       await until(() => missed.every((message) => chatsIn(received).includes(message)), 'everything is received');
       expect(new Set(received.map(([, { roomId: id, seq }]) => `${String(id)} ${String(seq)}`)).size).toBe(received.length);
-      // On Redis the clocks of servers may differ: what was said in the moment before the join may come, too.
+      // On Redis the clocks of servers may differ: chats from just before the join may arrive, too.
       if (!isOnRedis) expect(chatsIn(received)).toHaveLength(4);
       await drop(socket);
     }

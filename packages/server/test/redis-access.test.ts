@@ -1,4 +1,4 @@
-/** Being let in: passwords, rights, TLS; and what is said of a Redis that cannot be used. */
+/** Access to Redis: passwords, rights, TLS; and the messages about a Redis that cannot be used. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
@@ -12,7 +12,7 @@ import { openRedis, type RedisOptions } from '#store/redis/redis-store.js';
 
 const OPENINGS = fileURLToPath(new URL('./helpers/open-redis-repeatedly.js', import.meta.url));
 
-/** What each may not do is what one forgets easily. */
+/** Each user lacks a right that is easily forgotten. */
 const rights = '~engawa:* &engawa:* +@all -@dangerous +info';
 const users = [
   `user deaf on >secret ${rights.replace('&engawa:*', 'resetchannels')}`,
@@ -35,7 +35,7 @@ async function listening(server: Server): Promise<number> {
 
 type Opening = { outcome: string; kind: string } | { name: string; reason: string; message: string };
 
-/** In a process of its own, which has to end by itself. */
+/** In a separate process, which must end by itself. */
 async function openings(all: RedisOptions[], env: NodeJS.ProcessEnv = {}): Promise<Opening[]> {
   const args = [OPENINGS, ...all.map((options) => JSON.stringify(options))];
   const child = spawn(process.execPath, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
@@ -111,7 +111,7 @@ test('an unusable connection is reported in one sentence without a password, and
   expect(JSON.stringify(outcomes)).not.toContain('secret');
 });
 
-/** To a Redis as it was years ago. */
+/** A Redis of an old version. */
 function throughTime(socket: Socket, port: number): void {
   const redis = createConnection(port, '127.0.0.1');
   socket.pipe(redis);

@@ -1,4 +1,4 @@
-/** How appends go to Redis: many in one call, and the names of those of a day or two. */
+/** Appends to Redis: many in one call, and their idempotency keys for one or two days. */
 import { randomUUID } from 'node:crypto';
 import type { AppendRequest, Store } from '@engawa/server';
 import { readEntries } from '@engawa/testkit/checkers/recording';

@@ -1,4 +1,4 @@
-/** How safe a Redis is: what is found of it, what is warned of, and what is waited for before something is acknowledged. */
+/** The durability of a Redis: its server info, warnings, and the waits before an acknowledgement. */
 import { randomUUID } from 'node:crypto';
 import type { AppendRequest, Store } from '@engawa/server';
 import { readEntries } from '@engawa/testkit/checkers/recording';
@@ -34,7 +34,7 @@ async function opened(store: Store): Promise<string> {
   return ((await store.append(room, say(null, 'opens'))) as { epoch: string }).epoch;
 }
 
-/** What is asked once more has another id, and the same text. */
+/** A retry has another id, and the same text. */
 const textsIn = async (store: Store) => (await readEntries(store, room)).slice(1).map(({ body }) => body?.text);
 
 describe('the server info of a Redis', () => {
@@ -69,7 +69,7 @@ describe('the server info of a Redis', () => {
     expect(serverInfo).toMatchObject({ kind: 'cluster', servers: 3, replicas: 0, appendfsync: 'no', evictionPolicy: 'volatile-ttl' });
     expect(mayEvictKeys(serverInfo)).toBe(true);
     expect(warningsOf(serverInfo)).toEqual([expect.stringContaining('half a minute'), expect.stringContaining('no replica')]);
-    // A plain URL of one of its servers leads there, too; one of a cluster leads to a server that is none.
+    // A plain URL of one of its servers works, too; a cluster URL of a server without a cluster does not.
     expect((await open({ url: cluster.nodes[0]!.url })).serverInfo.kind).toBe('cluster');
     expect((await open({ url: (await newRedis()).url.replace('redis:', 'redis+cluster:') })).serverInfo.kind).toBe('single');
   });

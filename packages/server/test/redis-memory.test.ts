@@ -1,4 +1,4 @@
-/** A Redis whose memory is full, or that holds what is not ours under our names: appends are refused whole, and reading goes on. */
+/** A Redis with full memory, or with foreign keys under our names: appends are refused as a whole, and reads continue. */
 import { randomUUID } from 'node:crypto';
 import { type AppendRequest, openMemory, type Store, type StoreError } from '@engawa/server';
 import { readEntries } from '@engawa/testkit/checkers/recording';
@@ -23,7 +23,7 @@ async function open(prefix: string): Promise<Store> {
   return store;
 }
 
-/** Sets a key, replaces and removes others, takes a lease, leaves a ticket, erases. */
+/** Sets a key, replaces and removes others, acquires a lease, adds a ticket, erases. */
 const busyAppend = (epoch: string | null, turn: number): AppendRequest => ({
   epoch,
   expectedVersions: [],
@@ -82,9 +82,9 @@ test('the memory that Redis uses counts against the quota, and freed memory lets
   const { url } = await startServer({ store, rateLimits: 'off', usageRefreshMs: 5, quotaTotalBytes });
   const aya = await connect(url);
   for (const roomId of ['veranda', 'attic']) await requestOk(aya, 'create:room', { roomId, username: 'aya' });
-  const { error, kept } = await sendUntilRefused(aya, 'aya', 11 * KB);
+  const { error, stored } = await sendUntilRefused(aya, 'aya', 11 * KB);
   expect(error).toMatchObject(exceeded(/quota of this server is used up/));
-  expect(kept).toBeGreaterThan(100);
+  expect(stored).toBeGreaterThan(100);
   await requestOk(aya, 'delete:room', AYA);
   await until(
     async () => (await sendRequest(aya, 'create:chat', { roomId: 'attic', username: 'aya', message: 'after' })).ok,

@@ -1,4 +1,4 @@
-/** Whatever is done to rooms of whatever names, Redis answers as the memory engine does: so no name touches another one. */
+/** For any operations on rooms of any names, Redis answers like the memory store: so no name affects another one. */
 import { randomUUID } from 'node:crypto';
 import { type AppendNotice, type AppendRequest, type Draft, type Json, openMemory, type Store } from '@engawa/server';
 import { type RedisServer, startRedis } from '@engawa/testkit/redis/redis-servers';
@@ -133,7 +133,7 @@ test('two prefixes in one Redis are separate, though one is a prefix of the othe
   }
 });
 
-/** One of the two stores, with epochs by their order, for each store makes its own. */
+/** One of the two stores, with epochs by their order, since each store creates its own. */
 class Side {
   readonly #store: Store;
   readonly #names: Names;
@@ -172,7 +172,7 @@ class Side {
     }
   }
 
-  /** Everything that can be asked. */
+  /** All that can be read. */
   async picture(): Promise<unknown> {
     const { rooms, keys, people } = this.#names;
     const parents = ['', 'entry', ...keys.flatMap((key) => key.split('/').map((_, end, parts) => parts.slice(0, end).join('/')))];

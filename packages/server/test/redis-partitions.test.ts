@@ -28,7 +28,7 @@ test.each([1, 2, 3, 4, 5, 6, 7, 12, 100])('%i servers with equal slots have equa
 test('rooms spread evenly over partitions, also when their ids differ little', () => {
   const counts = Array.from({ length: PARTITIONS }, () => 0);
   for (let room = 0; room < 100 * PARTITIONS; room += 1) counts[partitionOf(`room ${room}`)]! += 1;
-  // Of a hundred on average; chance alone makes some of these 40 and some 160 only in a thousand such tests.
+  // A hundred on average; chance gives fewer than 40 or more than 160 once in a thousand tests.
   expect(Math.min(...counts)).toBeGreaterThan(50);
   expect(Math.max(...counts)).toBeLessThan(150);
 });

@@ -14,7 +14,7 @@ const options = { users: ['user app on >secret ~engawa:* &engawa:* +@all -@dange
 
 interface Redis {
   url: string;
-  /** Those that are written to. */
+  /** The servers that accept writes. */
   servers: RedisServer[];
   close: () => Promise<void>;
 }
@@ -37,7 +37,7 @@ const kinds: [string, start: () => Promise<Redis>][] = [
   [
     'sentinels',
     async () => {
-      // None of them is to fail here, however long it takes to answer.
+      // None of them may fail here, however slow the answer.
       const group = await startSentinel({ ...options, downAfter: 60_000 });
       return { url: group.url, servers: [await group.primary()], close: () => group.close() };
     },
@@ -46,7 +46,7 @@ const kinds: [string, start: () => Promise<Redis>][] = [
 
 const KINDS_OF_KEYS = ['room', 'log', 'listed', 'keys', 'order', 'marks', 'leases', 'tickets', 'endings', 'once-a', 'held', 'places'];
 const GLOBAL_KINDS = ['rooms', 'nodes', 'due', 'leased', 'secret'];
-/** Names that mean something to Redis. */
+/** Names with a special meaning in Redis. */
 const HOSTILE = ['{}', '{a}', '}{', ':', '*', '?', '[a-z]', '\\', ' ', '\r\n', '"', '%', '$1', 'news:', '縁側'];
 
 describe.each(kinds)('%s', (kind, start) => {
@@ -159,7 +159,7 @@ async function channelsOf(server: RedisServer): Promise<string[]> {
   return [...((await server.runRaw('PUBSUB', 'CHANNELS')) as string[]), ...((await server.runRaw('PUBSUB', 'SHARDCHANNELS')) as string[])];
 }
 
-/** Commands that the server was asked for, by clients and by scripts. */
+/** Commands that the server executed, by clients and by scripts. */
 async function commandsOf(server: RedisServer): Promise<string[]> {
   return [...(await server.runCommand('INFO', 'commandstats')).matchAll(/^cmdstat_([^:]+):/gm)].map(([, command]) => String(command));
 }

@@ -33,7 +33,7 @@ const draft = (id: string) => ({
   keyUpdates: [[`last/${id}`, id] as [string, string]],
 });
 
-/** What was asked, and how it was answered in the end; with a name it is asked until it is answered. */
+/** The appends and their final answers; named appends are retried until they are answered. */
 class Storm {
   readonly appended = new Map<string, { room: string; seq: number }>();
   readonly unknownOutcomes = new Set<string>();

@@ -22,7 +22,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     const { seq: chatSeq } = await requestOk(ben, 'create:chat', { ...BEN, message: 'before' });
     const { error } = await sendUntilRefused(aya, 'aya', 11 * KB);
     expect(error).toMatchObject(exceeded(/quota of this server is used up/));
-    expect(told().slice(-1)).toEqual(['a quota is used up: requests that would exceed it are refused']);
+    expect(received().slice(-1)).toEqual(['a quota is used up: requests that would exceed it are refused']);
 
     for (const refusal of [
       await requestError(ben, 'create:chat', { ...BEN, message: 'x' }),

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
 
-/** It goes with the test. */
+/** It is removed at the end of the test. */
 export function createTempFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), 'engawa-test-'));
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));

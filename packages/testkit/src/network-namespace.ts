@@ -2,19 +2,19 @@
 import { execFileSync } from 'node:child_process';
 import { onTestFinished } from 'vitest';
 
-/** Where a server stands. */
+/** The network of a server. */
 export interface NetworkPlace {
-  /** How tests reach it, whatever is cut off. */
+  /** The address for tests, which is never cut off. */
   host: string;
   /** How servers reach each other. */
   peerAddress: string;
-  /** Begins the command that starts it. */
+  /** The prefix of the command that starts it. */
   commandPrefix: string[];
 }
 
 const ip = (...args: string[]): void => void execFileSync('ip', args, { stdio: ['ignore', 'ignore', 'inherit'] });
 
-/** Two cables lead there: one for servers, which can be cut, and one for tests and clients, which stays. It ends with the test. */
+/** Two links lead there: one for servers, which can be cut, and one for tests and clients, which stays. It ends with the test. */
 export class NetworkNamespace {
   readonly inside: NetworkPlace;
   readonly outside: NetworkPlace;

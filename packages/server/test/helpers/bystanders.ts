@@ -7,18 +7,18 @@ import { expect, onTestFinished, vi } from 'vitest';
 
 export const ROOM = 'veranda';
 
-/** Network addresses, for a server that believes one proxy. */
+/** Network addresses, for a server that trusts one proxy. */
 export const forwardedFor = (address: string): Record<string, string> => ({ 'x-forwarded-for': address });
 const HOME_ADDRESS = forwardedFor('192.0.2.1');
 export const ATTACKER_HEADERS = forwardedFor('203.0.113.7');
 
 export interface BystanderScenario extends RunningServer {
-  /** The Socket.IO server within. */
+  /** The Socket.IO server of the node. */
   io: Server;
   /** The owner of the room. */
   aya: Socket;
   ben: Socket;
-  /** They talk again, on the connections that they had, and the process met no fault. */
+  /** The members chat again, on the same connections, and the process had no uncaught error. */
   expectUnharmed: () => Promise<void>;
 }
 
@@ -64,7 +64,7 @@ async function sendAndExpect(speaker: Socket, username: string, listener: Socket
   expect(delivered()).toMatchObject({ roomId: ROOM, username });
 }
 
-/** What would have ended a process of its own. */
+/** Errors that would have ended the process. */
 function recordProcessErrors(): unknown[] {
   const faults: unknown[] = [];
   const note = (fault: unknown) => void faults.push(fault);
@@ -73,7 +73,7 @@ function recordProcessErrors(): unknown[] {
   return faults;
 }
 
-/** What grows with clients: when they are gone, it is as before. */
+/** Resources that grow with clients: after their disconnection the numbers are as before. */
 export const countResources = ({ io }: BystanderScenario) => ({
   connections: io.engine.clientsCount,
   sockets: io.sockets.sockets.size,

@@ -3,7 +3,7 @@ import { withOverrides } from '@engawa/testkit/processes/server';
 
 type CountedOperation = 'read' | 'readPage' | 'listTickets' | 'append';
 
-/** The store, and how often it was asked. */
+/** The store, and the number of its calls. */
 export function createCountingStore(store: Store): { store: Store; calls: Record<CountedOperation, number>; reset: () => void } {
   const calls = { read: 0, readPage: 0, listTickets: 0, append: 0 };
   const count =

@@ -15,17 +15,17 @@ const NAMES = ['Aya', 'ben/1', '100%', 'ちよ', "D'Arcy"];
 const REACTIONS = ['👍', '/', '%', '縁'];
 /** Commands that an actor sends before it waits for an answer. */
 const IN_FLIGHT = 6;
-/** A kill strikes up to so many milliseconds after up to so many answers. */
+/** A kill comes up to this number of milliseconds after up to this number of answers. */
 const KILL_AFTER_ANSWERS = 120;
 const KILL_DELAY_MS = 60;
-/** Of a hundred rounds, so many begin with a start that is killed within the time that a start takes. */
+/** Of a hundred rounds, this number begin with a start that is killed during the start. */
 const KILLED_STARTS = 10;
 const START_MS = 300;
 
 export interface KillRoundsOptions {
   rounds: number;
   seed: number;
-  /** Where every server keeps its rooms. */
+  /** The store of every server: a directory or a URL. */
   storeLocation: string;
   onChapter?: (figures: KillReport) => void;
 }
@@ -48,7 +48,7 @@ export interface KillReport {
   faults: string[];
 }
 
-/** Starts a server, lets clients talk, kills it with SIGKILL, and all that again on the same place, until a fault is found. */
+/** Starts a server, lets clients chat, kills it with SIGKILL, and repeats this on the same store until a fault is found. */
 export async function runKillRounds({ rounds, seed, storeLocation, onChapter }: KillRoundsOptions): Promise<KillReport> {
   const figures: KillReport = {
     rounds: 0,
@@ -125,7 +125,7 @@ const sum = (counts: Record<string, number>): number => Object.values(counts).re
 const answersOf = ({ acknowledged, refused }: KillReport): number => sum(acknowledged) + sum(refused);
 const sleep = (milliseconds: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
-/** A room as one speaker knows it. */
+/** A room as one actor knows it. */
 interface SpeakerRoom {
   roomId: string;
   history: RoomHistory;
@@ -150,13 +150,13 @@ interface SpeakerOptions {
   clock: () => number;
 }
 
-/** One client with one name in all rooms, which keeps its session and what was not answered from one connection to the next. */
+/** One client with one name in all rooms, which uses its session and resends unanswered commands over all connections. */
 class ScriptedMember {
   readonly #options: SpeakerOptions;
   readonly #rooms: Map<string, SpeakerRoom>;
   /** Sent and not answered, in the order of sending. */
   readonly #outbox = new Set<SentCommand>();
-  /** What of it was sent again on this connection. */
+  /** The commands that were sent again on this connection. */
   #sentAgain = new Set<SentCommand>();
   readonly #acknowledged: SentCommand[] = [];
   #commandCount = 0;
@@ -167,7 +167,7 @@ class ScriptedMember {
     this.#rooms = new Map([...options.rooms].map(([roomId, history]) => [roomId, this.#placeIn(roomId, history)]));
   }
 
-  /** Talks as fast as it is answered; resolves when the connection is gone. */
+  /** Sends the next commands after each answer; resolves when the connection has ended. */
   async run(url: string): Promise<void> {
     const { name, session } = this.#options;
     const socket = io(url, { forceNew: true, reconnection: false, transports: ['websocket'], auth: { session } });
@@ -204,7 +204,7 @@ class ScriptedMember {
     }
   }
 
-  /** Chats for the most part; leaving and coming back go together, so that nothing is said in between. */
+  /** Mostly chats; a leave is followed by a rejoin, so that no chat comes in between. */
   #nextCommands(): SentCommand[] {
     const place = this.#pickRandom([...this.#rooms.values()]) as SpeakerRoom;
     const message = `${this.#commandCount} ${'…'.repeat(this.#options.random(80))}`;
@@ -292,7 +292,7 @@ function count(counts: Record<string, number>, name: string): void {
   counts[name] = (counts[name] ?? 0) + 1;
 }
 
-/** A checked room: what it had then, it must have in the end. */
+/** A checked room: its content then must be its content in the end. */
 interface RoomDigest {
   roomId: string;
   head: number;

@@ -1,4 +1,4 @@
-/** A room whose quota is used up, and what goes on there. */
+/** A room whose quota is used up, and the requests that still succeed there. */
 
 import { connect, requestOk, sendRequest } from '@engawa/testkit/processes/server';
 import type { Socket } from 'socket.io-client';

@@ -1,4 +1,4 @@
-/** A server in a process that gets few descriptors, or little memory. */
+/** A server in a process with few descriptors, or little memory. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
@@ -10,9 +10,9 @@ const PROGRAM = fileURLToPath(new URL('starved-server.js', import.meta.url));
 
 export interface StarvedServer {
   url: string;
-  /** What it has logged so far, whole lines. */
+  /** Its log so far, in complete lines. */
   logLines: () => { msg: string; count?: number }[];
-  /** Makes it hold so many megabytes on its heap. */
+  /** Makes it allocate this number of megabytes on its heap. */
   allocate: (megabytes: number) => Promise<void>;
   exitCode: () => number | null;
 }

@@ -36,18 +36,18 @@ const tasks = {
   async fail(store) {
     const { epoch } = await store.append('den', { epoch: null, expectedVersions: [], drafts: [draft('opens')] });
     const append = () => store.append('den', { epoch, expectedVersions: [], drafts: [draft('x'.repeat(5_000))] });
-    let kept = 1;
+    let stored = 1;
     try {
       for (;;) {
         await append();
-        kept += 1;
+        stored += 1;
       }
     } catch (error) {
       say(error.reason);
     }
     await append().catch((error) => say(`${error.reason} ${error.message}`));
     const { head } = await store.read('den', {});
-    say(`${store.isWritable ? 'writable' : 'not writable'}, ${kept} kept, ${head} read`);
+    say(`${store.isWritable ? 'writable' : 'not writable'}, ${stored} kept, ${head} read`);
     await store.close();
   },
 

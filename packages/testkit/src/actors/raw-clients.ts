@@ -9,16 +9,16 @@ import { withTimeout } from '../processes/server.ts';
 
 export type Frame = string | Buffer;
 
-/** `closed`: the server ended the sender's connection. Else the codes of its refusals, none where all was well or of no effect. */
+/** `closed`: the server ended the sender's connection. Otherwise the codes of its refusals, empty without any. */
 export type AttackOutcome = 'closed' | string[];
 
-/** A client under attack orders: over either transport the same. */
+/** A client that sends attacks, over either transport. */
 export interface RawClient {
-  /** Sends packets as they are, all in one breath. */
+  /** Sends packets unchanged, all at once. */
   send(...frames: Frame[]): Promise<void>;
   /** Every text packet that came so far. */
   readonly received: string[];
-  /** The first packet of this form, be it here or to come. */
+  /** The first packet of this form, received already or later. */
   waitForPacket(form: RegExp): Promise<string>;
   /** Resolves when the server has ended the connection. */
   readonly closed: Promise<void>;
@@ -61,7 +61,7 @@ export async function openRawWebSocket(url: string, { headers = {}, query = '' }
 export interface RawPolling extends RawClient {
   /** The address of the session. */
   readonly address: string;
-  /** One POST of this body; its status, or 0 where the server cut it off. */
+  /** One POST of this body; its status, or 0 if the server cut it off. */
   postBody(body: string, headers?: Record<string, string>): Promise<number>;
 }
 
@@ -112,7 +112,7 @@ function fetchText(address: string, options: RequestOptions, body = ''): Promise
   });
 }
 
-/** Socket.IO's CONNECT, with whatever is given for `auth`. */
+/** Socket.IO's CONNECT, with this value as `auth`. */
 export async function connectRaw<R extends RawClient>(raw: R, auth = ''): Promise<R> {
   await raw.send(`40${auth}`);
   await raw.waitForPacket(/^40\{/);
@@ -142,7 +142,7 @@ function errorCodesIn(packet: string): string[] {
   return error ? [error.code] : [];
 }
 
-/** One HTTP request, written by hand; what is answered until the connection ends. */
+/** One HTTP request, written by hand; returns all data until the connection ends. */
 export async function rawRequest(url: string, requestText: string): Promise<string> {
   const { hostname, port } = new URL(url);
   const socket = createConnection(Number(port), hostname, () => socket.write(requestText));

@@ -7,7 +7,7 @@ import { comparisonForms } from '../server-internals.ts';
 /** A command as its sender knows it, for any number of attempts. */
 export interface SentCommand {
   client: string;
-  /** Which page of the client sent it first: others keep no order with it. */
+  /** Which page of the client sent it first: chats of other pages are not ordered with it. */
   page?: number;
   event: CommandName;
   payload: { roomId: string; username: string; clientId?: string; [field: string]: unknown };
@@ -46,13 +46,13 @@ export interface ReceivedEntry {
   [field: string]: unknown;
 }
 
-/** What clients saw of one room; `sent` in the order of sending. */
+/** What clients observed of one room; `sent` in the order of sending. */
 export interface RoomHistory {
   sent: SentCommand[];
   receivedLogs: ReceivedLog[];
 }
 
-/** What the store has of one room in the end. */
+/** The final content of one room in the store. */
 export interface RoomLog {
   epoch: string | null;
   head: number;
@@ -60,11 +60,11 @@ export interface RoomLog {
   keys: Map<string, KeyState>;
   /** How many keys the store says that each family has. */
   counts: Map<string, number>;
-  /** What the store recalls of each append that had a client id. */
+  /** The stored result of each append with a client id. */
   storedResults: Map<SentCommand, { seq: number; id: string }[]>;
 }
 
-/** Everything in which the history and the log disagree with each other or with what is promised; empty when all is well. */
+/** All contradictions between the history, the log and the guarantees; empty if there are none. */
 export function findFaults(history: RoomHistory, log: RoomLog): string[] {
   return [
     ...findChainFaults(log),
@@ -77,8 +77,8 @@ export function findFaults(history: RoomHistory, log: RoomLog): string[] {
 }
 
 /**
- * The same where the log was forked, and lost its end: what was acknowledged may be at another place now, but it is there,
- * once; and what was heard since the last reset is a run of the log.
+ * The same for a log with a new epoch that lost its end: acknowledged commands may have another seq, but each is there,
+ * once; and the entries that were received since the last reset are a contiguous part of the log.
  */
 export function findForkFaults({ sent, receivedLogs }: RoomHistory, log: RoomLog): string[] {
   return [
@@ -94,7 +94,7 @@ function findChatFaults(sent: SentCommand, { epoch, entries, storedResults }: Ro
   const { clientId } = sent.payload;
   if (sent.event !== 'create:chat' || clientId === undefined) return [];
   const stored = entries.filter(({ body, by }) => by === sent.client && body?.clientId === clientId);
-  // The text of one that was replaced is gone, and with it the client id: the store recalls its place.
+  // A replaced text is erased, and with it the client id: the stored result has its seq.
   const place = storedResults.get(sent)?.at(-1);
   const isThere = entries.some(
     ({ seq, id, by, kind }) => seq === place?.seq && id === place.id && by === sent.client && kind === sent.event,
@@ -125,7 +125,7 @@ function findChainFaults({ head, entries }: RoomLog): string[] {
   return [...faults, ...faultIf(seq !== head, `the head is ${head}, the last entry is ${seq}`)];
 }
 
-/** A replay of the log gives the very keys and counts that the store has, and only texts that were replaced are gone. */
+/** A replay of the log gives exactly the keys and counts of the store, and only replaced texts are missing. */
 function findKeyFaults({ entries, keys, counts }: RoomLog): string[] {
   const replayed = replay(entries);
   return [
@@ -178,7 +178,7 @@ const memberKey = (name: string): string => `member/${foldName(name)}`;
 const skeletonKey = (form: string): string => `skeleton/${escapeKey(form)}`;
 const chatKey = (seq: unknown): string => `entry/${String(seq)}/chat`;
 
-/** The keys that a log amounts to, and the entries that should never have been added to it. */
+/** The keys that a replay of a log gives, and the entries that should never have been added to it. */
 function replay(entries: Entry[]): { keys: Map<string, KeyState>; faults: string[] } {
   const keys = new Map<string, KeyState>();
   const faults = entries.flatMap((entry) => {
@@ -204,7 +204,7 @@ type Fields = {
   reaction?: string;
 };
 
-/** The key that an entry sets; null takes it away. An edit without a body was replaced by a later one. */
+/** The key that an entry sets; null removes it. An edit without a body was replaced by a later one. */
 function keySetBy({ kind, by, author, body }: Entry, keys: Map<string, KeyState>): [key: string, value: Json] | undefined {
   if (body === null) return undefined;
   const { topic, retention, username = '', chatSeq = 0, message = '', reaction = '' } = body as Fields;
@@ -236,7 +236,7 @@ function keySetBy({ kind, by, author, body }: Entry, keys: Map<string, KeyState>
   }
 }
 
-/** The keys that stand for what a name looks like: the first entry of a room reserves those of its owner, a member takes the others along. */
+/** The confusable keys of a name: the first entry of a room reserves those of its owner, a leave removes those of other members. */
 function skeletonsSetBy({ kind, by, author, body }: Entry, keys: Map<string, KeyState>): [key: string, value: Json][] {
   if (kind === 'create:room') return comparisonForms(by).map((form) => [skeletonKey(form), { username: by, reservedFor: author }]);
   if (kind === 'add:member') return skeletonsOf(by, keys).map((key) => [key, { username: by }]);
@@ -275,7 +275,7 @@ function findStepFaults({ kind, seq, by, author }: Entry, keys: Map<string, KeyS
   ];
 }
 
-/** What was acknowledged is in the log, where and as it was acknowledged, and the store recalls it. */
+/** Every acknowledged command is in the log, with the acknowledged seq and content, and has its stored result. */
 function findAnswerFaults({ sent }: RoomHistory, log: RoomLog): string[] {
   const entries = new Map(log.entries.map((entry) => [entry.seq, entry]));
   return sent.flatMap((each) => [...findAckFaults(each, log, entries), ...findStoredResultFaults(each, log)]);
@@ -290,7 +290,7 @@ function findAckFaults(sent: SentCommand, { epoch, keys }: RoomLog, entries: Map
     ...faultIf(first.epoch !== epoch, `${labelOf(sent)} was acknowledged in another epoch`),
     ...faultIf(first.id !== undefined && !isOwn, `${labelOf(sent)} was acknowledged at ${first.seq} and is not there`),
     ...faultIf(isOwn && !isAsSent(entry, sent, keys), `${labelOf(sent)} is kept at ${first.seq} otherwise than it was sent`),
-    // Where nothing had to change there is no place.
+    // A command that changed nothing has no seq.
     ...faultIf(
       first.id !== undefined && repeats.some(({ seq, id }) => seq !== first.seq || id !== first.id),
       `${labelOf(sent)} was acknowledged at ${first.seq}, then elsewhere`,
@@ -302,7 +302,7 @@ function findAckFaults(sent: SentCommand, { epoch, keys }: RoomLog, entries: Map
 const labelOf = ({ client, event, payload: { clientId = 'without client id' } }: SentCommand): string =>
   `${event} ${clientId} of ${client}`;
 
-/** Who creates a room is acknowledged as its first member. */
+/** The creator of a room is acknowledged as its first member. */
 const kindOf = ({ event }: SentCommand): CommandName => (event === 'create:room' ? 'add:member' : event);
 
 function isAsSent({ by, kind, seq, body }: Entry, { payload }: SentCommand, keys: Map<string, KeyState>): boolean {
@@ -384,7 +384,7 @@ function findOrderFaults({ sent }: RoomHistory): string[] {
   return [...ownOrder, ...findTimeFaults(sent)];
 }
 
-/** The seq of the entry that was made for it, as far as its sender knows. */
+/** The seq of the entry of the command, as far as its sender knows. */
 const seqOf = ({ acks: [ack] }: SentCommand): number | undefined => (ack?.id === undefined ? undefined : ack.seq);
 
 function findTimeFaults(sent: SentCommand[]): string[] {

@@ -4,7 +4,7 @@ import type { ReceivedEntry, ReceivedLog, RoomLog, SentCommand } from './history
 
 /**
  * Records the events of a socket, for each room separately. An event that repeats an answer to its sender is no
- * entry that the room is told, and has no `prev`.
+ * broadcast entry, and has no `prev`.
  */
 export function recordReceived(socket: Socket, receivedLogOf: (roomId: string) => ReceivedLog | undefined): void {
   socket.onAny((event: string, payload: Omit<ReceivedEntry, 'kind'> & { roomId: string; prev?: string | null }) => {
@@ -14,7 +14,7 @@ export function recordReceived(socket: Socket, receivedLogOf: (roomId: string) =
   });
 }
 
-/** Everything that the store has of a room, for comparison with what its clients saw. */
+/** All data of a room in the store, for comparison with what its clients observed. */
 export async function readRoom(store: Store, room: string, sent: SentCommand[]): Promise<RoomLog> {
   const entries = await readEntries(store, room);
   const { epoch, head } = await store.read(room, {});
@@ -39,7 +39,7 @@ export async function readEntries(store: Store, room: string): Promise<Entry[]> 
   return entries;
 }
 
-/** Families are at the top, or beneath the chat that they belong to. */
+/** Key families are at the top level, or below the chat that they belong to. */
 async function readCounts(store: Store, room: string, entries: Entry[]): Promise<Map<string, number>> {
   const parents = ['', 'entry', 'member', ...entries.map(({ seq }) => `entry/${seq}/reaction`)];
   const { counts } = await store.read(room, { counts: parents });

@@ -19,7 +19,7 @@ export class RequestLog {
   recordRequest(client: string, event: CommandName, payload: SentCommand['payload'], existing?: SentCommand): SentCommand {
     const sent = existing ?? { client, event, payload, sentSequence: this.#nextSequence(), acks: [] };
     if (!existing) this.rooms.get(payload.roomId)?.sent.push(sent);
-    // A command that is repeated was not refused for good.
+    // A repeated command was not finally refused.
     delete sent.refusal;
     this.#lastRequested.set(sent, Date.now());
     return sent;

@@ -12,7 +12,7 @@ export { STARTED_WITHIN_MS, until, withTimeout } from '../wait-for.ts';
 export interface RunningServer {
   url: string;
   store: Store;
-  /** Ends this server and leaves its store open. */
+  /** Closes this server and leaves its store open. */
   stop: () => Promise<void>;
 }
 
@@ -63,7 +63,7 @@ export async function startServer({
   return { url: `http://127.0.0.1:${port}`, store, stop };
 }
 
-/** The store, with an operation that fails as a real one may. */
+/** The store, with an operation that fails like a real one. */
 export const withOverrides = (store: Store, overrides: Partial<Store>): Store =>
   new Proxy(store, {
     get(target, name: keyof Store) {
@@ -93,7 +93,7 @@ export function newClient(url: string, options: Partial<ManagerOptions & SocketO
   return socket;
 }
 
-/** What the server answers; the acknowledgement, whole. */
+/** The answer of the server: the whole acknowledgement. */
 export function sendRequest<E extends EventName>(socket: Socket, event: E, payload: RequestInput<E>): Promise<Ack<E>> {
   return sendAny(socket, event, payload) as Promise<Ack<E>>;
 }
@@ -101,7 +101,7 @@ export function sendRequest<E extends EventName>(socket: Socket, event: E, paylo
 export const sendAny = (socket: Socket, event: string, ...payload: unknown[]): Promise<unknown> =>
   withTimeout(socket.emitWithAck(event, ...payload) as Promise<unknown>, `answer to ${event}`);
 
-/** The answer of an ask that must succeed. */
+/** The answer to a request that must succeed. */
 export async function requestOk<E extends EventName>(
   socket: Socket,
   event: E,
@@ -112,14 +112,14 @@ export async function requestOk<E extends EventName>(
   return answer;
 }
 
-/** The error of an ask that must be refused. */
+/** The error of a request that must be refused. */
 export async function requestError<E extends EventName>(socket: Socket, event: E, payload: RequestInput<E>): Promise<ErrorPayload> {
   const answer = await sendRequest(socket, event, payload);
   if (answer.ok) throw new Error(`${event} was not refused`);
   return answer.error;
 }
 
-/** The next event of this name; ask for it before you do what makes it happen. */
+/** The next event of this name; call it before the action that causes the event. */
 export const nextEvent = (socket: Socket, event: string): Promise<Record<string, unknown>> =>
   withTimeout(new Promise((resolve) => socket.once(event, resolve)), event);
 

@@ -1,4 +1,4 @@
-/** What speaks as a server does, but says what no real one would. */
+/** A stub of a server, which sends what no real server would. */
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { LIMITS } from '@engawa/protocol';

@@ -1,7 +1,7 @@
 /** One direction of a connection through a network that fails on command; see proxy.ts. */
 import type { Socket } from 'node:net';
 
-/** What a network does at present, to its old connections and to new ones. */
+/** The present faults of a network, for existing and new connections. */
 export class NetworkFaults {
   readonly random: () => number;
   refused = false;
@@ -14,7 +14,7 @@ export class NetworkFaults {
     this.random = random;
   }
 
-  /** Milliseconds that a chunk is under way. */
+  /** The delay of a chunk, in milliseconds. */
   randomDelayMs(): number {
     const { delay, stutter, random } = this;
     const stutters = stutter.share > 0 && random() < stutter.share;
@@ -30,12 +30,12 @@ interface QueuedChunk {
   due: number;
 }
 
-/** Bytes that wait before their sender has to. */
+/** The limit of buffered bytes, beyond which the sender has to wait. */
 const MAX_QUEUED_BYTES = 256 * 1024;
-/** A throttled way gives out at a time what so many milliseconds allow. */
+/** A throttled direction writes at a time the bytes of this number of milliseconds. */
 const SLICE_MS = 20;
 
-/** Hands on what comes in at `from`, in its order, when it is due; the end of `from` takes its turn as its bytes do. */
+/** Passes on the data of `from`, in order, when it is due; the end of `from` is queued like its data. */
 export class FaultyPipe {
   readonly #from: Socket;
   readonly #to: Socket;
@@ -61,12 +61,12 @@ export class FaultyPipe {
     to.on('close', () => clearTimeout(this.#timer));
   }
 
-  /** Nothing goes out any more. */
+  /** Nothing is written any more. */
   blackhole(): void {
     this.#isBlackholed = true;
   }
 
-  /** What was stalled goes on. */
+  /** Stalled data continues. */
   resume(): void {
     this.#flush(this.#isFull);
   }
@@ -82,7 +82,7 @@ export class FaultyPipe {
     if (this.#queuedBytes > MAX_QUEUED_BYTES) this.#from.pause();
   }
 
-  /** Nothing is due before what came before it. */
+  /** No chunk is due before the chunks that arrived before it. */
   #enqueue(data: Buffer | EndKind, travel: number, spacing = 0): void {
     this.#lastDue = Math.max(performance.now() + travel, this.#lastDue) + spacing;
     this.#chunks.push({ data, due: this.#lastDue });

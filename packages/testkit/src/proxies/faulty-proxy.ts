@@ -9,7 +9,7 @@ interface Target {
   host?: string;
 }
 
-/** On a free port; ends with the test. What happens by chance is chosen by `random`. */
+/** On a free port; ends with the test. `random` decides all random faults. */
 export async function startProxy(target: Target, { random = Math.random } = {}): Promise<FaultyProxy> {
   const proxy = new FaultyProxy(target, new NetworkFaults(random));
   onTestFinished(() => proxy.stop());
@@ -24,7 +24,7 @@ export class FaultyProxy {
   readonly #server = createServer({ allowHalfOpen: true }, (client) => this.#accept(client));
   readonly #links = new Set<ProxiedConnection>();
   #limits: Limits = NO_LIMITS;
-  /** What was handed on, both ways of all connections together. */
+  /** The bytes passed on, in both directions of all connections together. */
   bytes = 0;
   #flapping: NodeJS.Timeout | undefined;
 
@@ -46,22 +46,22 @@ export class FaultyProxy {
     return (this.#server.address() as AddressInfo).port;
   }
 
-  /** Those that one side, or both, take to be open. */
+  /** The connections that at least one side considers open. */
   get connections(): number {
     return this.#links.size;
   }
 
-  /** Where new connections lead: to one after the other, as a balancer does that knows of connections only. */
+  /** The targets of new connections, in turn, like a balancer for connections. */
   retarget(...ports: number[]): void {
     this.#ports = ports;
   }
 
-  /** Every connection, or by chance this share of them, is reset for both sides; what was under way is lost. */
+  /** Resets every connection, or a random share of them, on both sides; data in transit is lost. */
   cut(share = 1): void {
     for (const link of this.#links) if (this.#faults.random() < share) link.cut();
   }
 
-  /** New connections are reset at once; old ones stay. */
+  /** New connections are reset at once; existing ones stay. */
   refuse(on: boolean): void {
     this.#faults.refused = on;
   }
@@ -72,24 +72,24 @@ export class FaultyProxy {
     for (const link of this.#links) link.resume();
   }
 
-  /** Present connections carry nothing any more, and nobody is told: all, or those that the server has from these ports. Answers how many. */
+  /** Existing connections pass nothing any more, without a reset: all, or those from these ports as the server sees them. Returns their number. */
   blackhole(ports?: number[]): number {
     const links = [...this.#links].filter(({ port }) => !ports || (port !== undefined && ports.includes(port)));
     for (const link of links) link.blackhole();
     return links.length;
   }
 
-  /** Each way takes so long, and by chance up to `jitter` longer. */
+  /** Each direction has this delay, and randomly up to `jitter` more. */
   delay(ms: number, jitter = 0): void {
     this.#faults.delay = { ms, jitter };
   }
 
-  /** What lost packets look like above TCP: this share of chunks waits, with all that comes after them. */
+  /** The effect of lost packets above TCP: this share of chunks is delayed, with all data after them. */
   stutter(stutter: { share: number; ms: number }): void {
     this.#faults.stutter = stutter;
   }
 
-  /** Each way of each connection; Infinity lifts it. */
+  /** The rate of each direction of each connection; Infinity lifts it. */
   throttle(bytesPerSecond: number): void {
     this.#faults.bytesPerSecond = bytesPerSecond;
   }
@@ -103,7 +103,7 @@ export class FaultyProxy {
     for (const link of this.#links) link.restartIdleTimer();
   }
 
-  /** Everything is cut again and again; 0 ends it. */
+  /** All connections are cut periodically; 0 ends it. */
   flap(everyMs: number): void {
     clearInterval(this.#flapping);
     this.#flapping = everyMs > 0 ? setInterval(() => this.cut(), everyMs) : undefined;
@@ -138,14 +138,14 @@ export class FaultyProxy {
 
 interface Limits {
   bytes: number;
-  /** 0 for as long as it likes, here and below. */
+  /** 0 means no limit, here and below. */
   idleMs: number;
   ageMs: number;
 }
 
 const NO_LIMITS: Limits = { bytes: Number.POSITIVE_INFINITY, idleMs: 0, ageMs: 0 };
 
-/** One connection: both its sockets, and the two ways between them. */
+/** One connection: both of its sockets, and the two directions between them. */
 class ProxiedConnection {
   readonly #sockets: Socket[];
   readonly #pipes: FaultyPipe[];
@@ -165,14 +165,14 @@ class ProxiedConnection {
     this.#pipes = [new FaultyPipe(client, server, faults, forward), new FaultyPipe(server, client, faults, forward)];
     this.#limits = limits;
     this.#onBytes = onBytes;
-    // An error is followed by 'close', which is handed on as a reset.
+    // An error is followed by 'close', which is passed on as a reset.
     for (const socket of this.#sockets) socket.setNoDelay().on('error', () => undefined);
     this.restartIdleTimer();
     const { ageMs } = limits();
     if (ageMs > 0) this.#ageTimer = setTimeout(() => this.cut(), ageMs);
   }
 
-  /** Of ours, as the server sees it. */
+  /** The port of the proxy, as the server sees it. */
   get port(): number | undefined {
     return this.#sockets[1]?.localPort;
   }
@@ -189,7 +189,7 @@ class ProxiedConnection {
     for (const way of this.#pipes) way.resume();
   }
 
-  /** The silence that is allowed begins now. */
+  /** The allowed silence begins now. */
   restartIdleTimer(): void {
     clearTimeout(this.#idleTimer);
     const { idleMs } = this.#limits();

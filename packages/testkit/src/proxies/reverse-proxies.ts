@@ -10,13 +10,13 @@ import { createTempFolder, until } from '../processes/server.ts';
 export type ProxyName = 'nginx' | 'haproxy' | 'apache2' | 'caddy';
 
 export interface ProxyRoute {
-  /** Of the server behind. */
+  /** The port of the server behind the proxy. */
   server: number;
-  /** Under which path it is reached, as `/chat`. */
+  /** The path of the server, such as `/chat`. */
   prefix?: string;
-  /** Whether the prefix is taken off on the way. */
+  /** Whether the proxy removes the prefix. */
   strips?: boolean;
-  /** False: nginx hands on requests, as it does by itself, and no upgrades, which come to the server as plain requests. */
+  /** False: nginx passes on requests and no upgrades, as by default: upgrades reach the server as plain requests. */
   upgrades?: boolean;
 }
 
@@ -111,10 +111,10 @@ backend chat
   },
 };
 
-/** On Linux the kernel ends a proxy whose parent is gone, even if that was killed. */
+/** On Linux the kernel ends a proxy whose parent has ended, even if it was killed. */
 const DIE_WITH_PARENT = existsSync('/usr/bin/setpriv') ? ['/usr/bin/setpriv', '--pdeathsig', 'TERM'] : [];
 
-/** The address behind which the server is: its prefix is in it. Ends with the test. */
+/** The URL of the proxy, with the prefix. Ends with the test. */
 export async function startReverseProxy(
   name: ProxyName,
   { server, prefix = '', strips = false, upgrades = true }: ProxyRoute,

@@ -1,20 +1,20 @@
-/** One command to a Redis server, on a connection of its own: so it works whatever has happened to the server before. */
+/** One command to a Redis server, on a connection of its own, so that earlier faults do not affect it. */
 import { readFileSync } from 'node:fs';
 import { connect as connectTcp, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { withTimeout } from '../wait-for.ts';
 
-/** Integers come as text; an error is one only inside of a list, at the top it is thrown. */
+/** Integers are returned as text; an error is a value only inside of a list, at the top level it is thrown. */
 export type Reply = string | null | Error | Reply[];
 
 interface Address {
   /** `redis://user:password@host:port`, or `rediss:` */
   url: string;
-  /** The file of the authority that a `rediss:` server is trusted by. */
+  /** The file of the certificate authority for a `rediss:` server. */
   ca?: string | undefined;
 }
 
-/** Rejects with what the server refused, or with what the connection failed with. */
+/** Rejects with the error of the server or of the connection. */
 export async function sendRedisCommand(address: Address, args: (string | number)[], milliseconds = 5000): Promise<Reply> {
   const { username, password } = new URL(address.url);
   const login = password ? [['AUTH', decodeURIComponent(username) || 'default', decodeURIComponent(password)]] : [];
