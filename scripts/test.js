@@ -47,7 +47,7 @@ const build = { name: 'build and types', commands: ['tsc -b'] };
 const checks = [
   { name: 'format and lint', commands: ['biome ci --colors=off --error-on-warnings'] },
   build,
-  { name: 'typed lint, house rules', commands: ['oxlint'] },
+  { name: 'typed lint, import rules', commands: ['oxlint'] },
   { name: 'dead code', commands: ['knip'] },
   {
     name: 'packages',
@@ -56,6 +56,7 @@ const checks = [
       ...imported.map(({ path }) => `attw --pack ${path} --profile esm-only --format ascii --no-summary`),
     ],
   },
+  { name: 'words', commands: ['node scripts/words.js'] },
   { name: 'README', commands: ['node scripts/readme.js'] },
   { name: 'version floors', commands: [`npm query "${belowFloor.join()}" --no-expect-results`] },
 ];

@@ -17,7 +17,7 @@ export interface CommandContext {
   /** Calls `deleteChat` once the user has confirmed the deletion of this chat. */
   confirmDeletion(chat: Chat, deleteChat: () => Promise<unknown>): Promise<void>;
   /** The selected chat, or else the newest one by these authors. `mine` are chats that the user may edit and delete. */
-  targetChat(whose: 'mine' | 'others' | 'anybody'): Chat | undefined;
+  targetChat(whose: 'mine' | 'others' | 'anyone'): Chat | undefined;
   /** A chat of the user that could not be sent: the selected one, or else the newest. */
   failedChat(): OutgoingChat | undefined;
   quit(): void;
@@ -172,14 +172,14 @@ async function remove(context: CommandContext): Promise<void> {
 }
 
 async function react(context: CommandContext, rest: string): Promise<void> {
-  const chat = context.targetChat('anybody');
+  const chat = context.targetChat('anyone');
   if (rest === '') return showUsage(context, 'react');
   if (!chat) return context.warn(context.messages.nothingSelected);
   await reportRefusal(context, context.room?.react(chat.seq, findEmoji(rest) ?? rest));
 }
 
 async function unreact(context: CommandContext, rest: string): Promise<void> {
-  const chat = context.targetChat('anybody');
+  const chat = context.targetChat('anyone');
   if (!chat) return context.warn(context.messages.nothingSelected);
   const ownReaction = chat.reactions?.find(({ mine }) => mine)?.reaction;
   const emoji = rest === '' ? ownReaction : (findEmoji(rest) ?? rest);
@@ -188,7 +188,7 @@ async function unreact(context: CommandContext, rest: string): Promise<void> {
 }
 
 function copy(context: ScreenCommandContext): void {
-  const chat = context.targetChat('anybody');
+  const chat = context.targetChat('anyone');
   if (chat) context.copy(chat);
   else context.warn(context.messages.nothingSelected);
 }

@@ -229,8 +229,8 @@ class LineCommandContext implements CommandContext {
     this.#state.pendingDeletionSeq = undefined;
   }
 
-  targetChat(whose: 'mine' | 'others' | 'anybody'): Chat | undefined {
-    const isMatch = ({ username }: TimelineChat) => whose === 'anybody' || (username === this.room.username) === (whose === 'mine');
+  targetChat(whose: 'mine' | 'others' | 'anyone'): Chat | undefined {
+    const isMatch = ({ username }: TimelineChat) => whose === 'anyone' || (username === this.room.username) === (whose === 'mine');
     const found = this.room.timeline.chats.findLast((chat) => isConfirmed(chat) && !chat.deleted && isMatch(chat));
     return found && isConfirmed(found) ? found : undefined;
   }

@@ -50,12 +50,12 @@ export class TuiCommandContext implements ScreenCommandContext {
     this.#app.state.panel = { kind: 'help', scroll: 0 };
   }
 
-  targetChat(whose: 'mine' | 'others' | 'anybody'): Chat | undefined {
+  targetChat(whose: 'mine' | 'others' | 'anyone'): Chat | undefined {
     const selected = this.#selected;
     if (selected)
       return isConfirmed(selected) && !selected.deleted && (whose !== 'mine' || this.#isEditable(selected)) ? selected : undefined;
     const me = this.room?.username;
-    const isMatch = (chat: TimelineChat) => whose === 'anybody' || (chat.username === me) === (whose === 'mine');
+    const isMatch = (chat: TimelineChat) => whose === 'anyone' || (chat.username === me) === (whose === 'mine');
     const found = this.room?.timeline.chats.findLast((chat) => isConfirmed(chat) && !chat.deleted && isMatch(chat));
     return found && isConfirmed(found) ? found : undefined;
   }

@@ -27,7 +27,7 @@ const ATTACHMENT_HEADERS: readonly string[] = [
   ...['-1', '99', '"0"', '"splice"', 'null', '0.5'].map((num) => `451-["create:chat",{"_placeholder":true,"num":${num}}]`),
 ];
 
-const ASTRAY_UPGRADES: readonly (readonly string[])[] = [
+const STRAY_UPGRADES: readonly (readonly string[])[] = [
   ['2probe', '2probe', '5'],
   ['5'],
   ['2probe', `42${LIST}`],
@@ -101,7 +101,7 @@ export const packetAttacks: readonly Attack[] = [
       }),
   },
   {
-    name: 'upgrades-astray',
+    name: 'stray-upgrades',
     what: 'Upgrades from polling that probe twice, never, or send before they are done.',
     groups: [29],
     run: (context) =>
@@ -109,7 +109,7 @@ export const packetAttacks: readonly Attack[] = [
         const { body } = await context.http({ path: '/socket.io/?EIO=4&transport=polling' });
         const { sid } = JSON.parse(body.slice(1)) as { sid: string };
         const client = await context.openTransport({ query: `&sid=${sid}` });
-        for (const packet of ASTRAY_UPGRADES[round % ASTRAY_UPGRADES.length] ?? []) client.send(packet);
+        for (const packet of STRAY_UPGRADES[round % STRAY_UPGRADES.length] ?? []) client.send(packet);
         await atMost(client.closed, 200);
         client.end();
       }),
@@ -178,7 +178,7 @@ export const packetAttacks: readonly Attack[] = [
       resumeAgainAndAgain(
         context,
         5,
-        Array.from({ length: LIMITS.roomsPerResume }, (_, each) => ({ roomId: roomName(each), username: 'somebody', epoch: 'x', seq: 1 })),
+        Array.from({ length: LIMITS.roomsPerResume }, (_, each) => ({ roomId: roomName(each), username: 'someone', epoch: 'x', seq: 1 })),
       ),
   },
   {
