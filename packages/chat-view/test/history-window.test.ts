@@ -25,7 +25,7 @@ class ArrayRoom {
   #seq = 1;
   lag = 0;
   waiting: (() => void)[] = [];
-  addChat: (entry: MissedEntry) => void = () => undefined;
+  deliver: (entry: MissedEntry) => void = () => undefined;
   #shown: TimelineChat[] | undefined;
 
   get position() {
@@ -76,7 +76,7 @@ class ArrayRoom {
   }
 
   #received(entry: object): void {
-    this.addChat(entry as MissedEntry);
+    this.deliver(entry as MissedEntry);
   }
 }
 
@@ -121,7 +121,7 @@ test('any mix of new, changed, loaded and late chats shows a gapless, current ra
       const room = new ArrayRoom();
       for (let each = 0; each < before; each += 1) room.say();
       const window = new HistoryWindow(room, () => undefined, WINDOW_LIMITS);
-      room.addChat = (entry) => window.onEntry(entry);
+      room.deliver = (entry) => window.onEntry(entry);
       for (const step of all) {
         take(step, room, window);
         await Promise.resolve();
@@ -173,7 +173,7 @@ test('a window that is closed during an update sends no further request', async 
   const room = new ArrayRoom();
   for (let each = 0; each < 30; each += 1) room.say();
   const window = new HistoryWindow(room, () => undefined, WINDOW_LIMITS);
-  room.addChat = (entry) => window.onEntry(entry);
+  room.deliver = (entry) => window.onEntry(entry);
   void window.loadOldest();
   await settled(room);
   room.edit(0);

@@ -14,7 +14,7 @@ afterEach(() => client?.close());
 
 const step = fc.oneof(
   fc.record({ do: fc.constant('send' as const) }),
-  fc.record({ do: fc.constantFrom('tell', 'edit', 'react', 'unheard', 'drop', 'open', 'reload', 'lapse', 'sync') }),
+  fc.record({ do: fc.constantFrom('chat', 'edit', 'react', 'lose', 'drop', 'open', 'reload', 'expire', 'sync') }),
   fc.record({ do: fc.constant('pass' as const), ms: fc.nat(3_000) }),
   fc.record({
     do: fc.constant('fault' as const),
@@ -36,8 +36,8 @@ test('under random faults every chat is stored once and in order, every entry is
       client = newClient(hall, { storage });
       let { room } = await joinRoom(client);
       const first = room.position.seq;
-      const hear = () => room.on('entry', ({ seq }) => received.push(seq));
-      hear();
+      const listen = () => room.on('entry', ({ seq }) => received.push(seq));
+      listen();
       for (const each of steps) await take(each);
       hall.open();
       await advanceTime(200_000);
@@ -54,12 +54,12 @@ test('under random faults every chat is stored once and in order, every entry is
       async function take({ do: what, ms, fault, event }: Step): Promise<void> {
         if (what === 'pass') await advanceTime(ms);
         if (what === 'send') room.send(said[said.push(`own ${said.length}`) - 1] ?? '');
-        if (what === 'tell') hall.addEntry({ kind: 'create:chat', by: 'ben', message: 'by ben' });
-        if (what === 'unheard') hall.log?.add({ kind: 'create:chat', by: 'ben', message: 'unheard' });
+        if (what === 'chat') hall.addEntry({ kind: 'create:chat', by: 'ben', message: 'by ben' });
+        if (what === 'lose') hall.log?.add({ kind: 'create:chat', by: 'ben', message: 'lose' });
         if (what === 'edit' || what === 'react') change(what);
         if (what === 'drop') hall.drop();
         if (what === 'open') hall.open();
-        if (what === 'lapse') hall.members.delete('aya');
+        if (what === 'expire') hall.members.delete('aya');
         if (what === 'sync') client?.sync();
         if (what === 'fault')
           hall.failNext(event as 'create:chat', fault === 'busy' ? { code: 'busy', retryable: true } : (fault as 'lost'));
@@ -81,7 +81,7 @@ test('under random faults every chat is stored once and in order, every entry is
         const before = room;
         void client.join(ROOM, { username: 'aya' }).then((again) => {
           room = again;
-          hear();
+          listen();
         });
         while (room === before) await advanceTime(10_000);
       }

@@ -96,7 +96,7 @@ test('entries that a dead subscription did not deliver are found after about as 
   const aya = await enter('aya');
   for (const silent of [10_000, 30_000, 10 * MINUTE_MS]) {
     isDead.yet = false;
-    aya.send('heard');
+    aya.send('received');
     await time.advance(silent);
     isDead.yet = true;
     const { seq } = await settled(appendAsServer(server.store), time);

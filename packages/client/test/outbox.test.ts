@@ -194,14 +194,14 @@ test('a pending chat outlives its client, is stored before it is sent, and is se
   const storage = memoryStorage();
   const first = newClient(hall, { storage });
   const { room } = await joinRoom(first);
-  let storedChats = '';
+  let storageCopy = '';
   hall.onRequest = (event) => {
-    if (event === 'create:chat') storedChats = unsentIn(storage)[0] ?? '';
+    if (event === 'create:chat') storageCopy = unsentIn(storage)[0] ?? '';
   };
   hall.failNext('create:chat', 'lost');
   const sent = room.send('survives');
   await advanceTime();
-  expect(JSON.parse(storedChats)).toMatchObject({ fields: { message: 'survives' }, clientId: sent.clientId });
+  expect(JSON.parse(storageCopy)).toMatchObject({ fields: { message: 'survives' }, clientId: sent.clientId });
   void first.close();
   expect(await sent.settled).toMatchObject({ ok: false, error: { code: 'closed' } });
   hall.open();
@@ -314,11 +314,11 @@ test.each(['lost', 'never'] as const)(
     await advanceTime();
     expect(packets(hall)).toEqual([['2', '3']]);
     // The page is gone, and its storage is left.
-    const storedChats = memoryStorage({ ...storage.items });
+    const storageCopy = memoryStorage({ ...storage.items });
     hall.drop();
     void before.close();
     hall.isOpen = true;
-    const { room: after } = await joinRoom(newClient(hall, { storage: storedChats }));
+    const { room: after } = await joinRoom(newClient(hall, { storage: storageCopy }));
     after.send('4');
     await advanceTime(20_000);
     expect(packets(hall).slice(0, 2)).toEqual([
@@ -328,7 +328,7 @@ test.each(['lost', 'never'] as const)(
     expect(new Set(hall.requestsOf('create:chats').map(({ clientId }) => clientId)).size).toBe(1);
     expect(hall.log?.chats('aya').map(({ message }) => message)).toEqual(['1', '2', '3', '4']);
     expect(after.timeline.chats.filter(({ state }) => state)).toEqual([]);
-    expect(unsentIn(storedChats)).toEqual([]);
+    expect(unsentIn(storageCopy)).toEqual([]);
   },
 );
 
@@ -341,13 +341,13 @@ test('the rest of a packet after a crash is answered from the log, each chat wit
   hall.failNext('create:chats', 'lost');
   await advanceTime();
   const all = Object.entries(storage.items);
-  const storedChats = memoryStorage(Object.fromEntries(all.filter(([, value]) => !value.includes('"message":"2"'))));
+  const storageCopy = memoryStorage(Object.fromEntries(all.filter(([, value]) => !value.includes('"message":"2"'))));
   void before.close();
   hall.isOpen = true;
-  const { room: after } = await joinRoom(newClient(hall, { storage: storedChats }), { from: 'newest' });
+  const { room: after } = await joinRoom(newClient(hall, { storage: storageCopy }), { from: 'newest' });
   await advanceTime(20_000);
   expect(messages(after)).toEqual(['1', '2', '3']);
-  expect(unsentIn(storedChats)).toEqual([]);
+  expect(unsentIn(storageCopy)).toEqual([]);
 });
 
 test('a chat of a packet whose first chat was stored alone does not get the seq of that one', async () => {

@@ -125,7 +125,7 @@ test('clients that start at the same time with separate wrappers of one localSto
   expect(rooms.map(({ members }) => members)).toEqual([1, 1, 1]);
 });
 
-test('pending chats of a member whose name was taken are kept, and sent under the next name', async () => {
+test('pending chats of a member whose name was taken stay, and are sent under the next name', async () => {
   const { url, proxy, open } = await setUp();
   const items = {};
   const first = open({ storage: memoryStorage(items) });

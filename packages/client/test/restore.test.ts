@@ -24,16 +24,16 @@ test('after a restore clients reload, and send the chats that the backup lacks a
     void ben.close();
   });
   const room = await aya.join('veranda', { username: 'aya', create: true });
-  const his = await ben.join('veranda', { username: 'ben' });
+  const bens = await ben.join('veranda', { username: 'ben' });
   const resets: string[] = [];
-  his.on('reset', ({ reason }) => resets.push(reason));
+  bens.on('reset', ({ reason }) => resets.push(reason));
   await room.send('in the backup').settled;
   const { epoch } = room.position;
 
   await copyOf(join(folder, 'engawa.db'), backup);
   const replyTo = room.position.seq;
   for (const word of ['lost 1', 'lost 2']) await room.send(word, { replyTo }).settled;
-  await until(() => his.timeline.chats.length === 3, 'the client received everything');
+  await until(() => bens.timeline.chats.length === 3, 'the client received everything');
   await first.stop();
   await first.store.close();
 
@@ -44,13 +44,13 @@ test('after a restore clients reload, and send the chats that the backup lacks a
   expect(store.wasRestored).toBe(true);
   await startServer({ store, rateLimits: 'off', port });
 
-  await until(() => resets.length > 0 && his.state === 'live' && room.state === 'live', 'the client is notified', 20_000);
-  await until(() => his.timeline.chats.length === 3, 'all is there again', 20_000);
+  await until(() => resets.length > 0 && bens.state === 'live' && room.state === 'live', 'the client is notified', 20_000);
+  await until(() => bens.timeline.chats.length === 3, 'all is there again', 20_000);
   const messages = ({ timeline }: typeof room) => timeline.chats.map(({ message }) => message);
-  expect(messages(his)).toEqual(['in the backup', 'lost 1', 'lost 2']);
-  expect(messages(room)).toEqual(messages(his));
+  expect(messages(bens)).toEqual(['in the backup', 'lost 1', 'lost 2']);
+  expect(messages(room)).toEqual(messages(bens));
   // The seq may be another chat's now.
-  expect(his.timeline.chats.map((chat) => chat.replyTo)).toEqual([undefined, undefined, undefined]);
+  expect(bens.timeline.chats.map((chat) => chat.replyTo)).toEqual([undefined, undefined, undefined]);
   expect(resets).toEqual(['reset']);
   expect(room.position.epoch).not.toBe(epoch);
   expect(isSameLineage(room.position.epoch, epoch)).toBe(true);

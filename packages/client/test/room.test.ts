@@ -106,12 +106,12 @@ test('a resume that is refused with a delay is retried after that delay', async 
 test('a gap between live entries is requested once', async () => {
   const hall = new ScriptedServer();
   const { room, events } = await joinRoom(newClient(hall));
-  hall.log?.add(chat('unheard'));
-  hall.addEntry(chat('heard'));
-  hall.addEntry(chat('heard, too'));
+  hall.log?.add(chat('not received'));
+  hall.addEntry(chat('received'));
+  hall.addEntry(chat('received, too'));
   expect(messages(room)).toEqual([]);
   await advanceTime();
-  expect(messages(room)).toEqual(['unheard', 'heard', 'heard, too']);
+  expect(messages(room)).toEqual(['not received', 'received', 'received, too']);
   expect(events.seqs).toEqual([2, 3, 4]);
   expect(hall.requestsOf('resume:rooms')).toHaveLength(1);
 });
@@ -123,8 +123,8 @@ test('early entries beyond the limit of the buffer are read from the log instead
     if (event !== 'resume:rooms' || hall.requestsOf('resume:rooms').length > 1) return;
     for (let count = 0; count < 1_000; count += 1) hall.addEntry(chat(`${count}`));
   };
-  hall.log?.add(chat('unheard'));
-  hall.addEntry(chat('heard'));
+  hall.log?.add(chat('not received'));
+  hall.addEntry(chat('received'));
   await advanceTime();
   expect(events.seqs).toEqual(Array.from({ length: 1_002 }, (_, at) => at + 2));
   expect(hall.requestsOf('resume:rooms').length).toBeGreaterThan(1);
@@ -297,10 +297,10 @@ test('own chats that a fork lost are sent again under the same client id, and st
 
 test('an own chat that a fork lost is shown once, even if another page announces first that it sends it again', async () => {
   const notes: { clientId: string; request?: object }[] = [];
-  let hear: (note: object) => void = () => undefined;
+  let deliverNote: (note: object) => void = () => undefined;
   class Channel {
     set onmessage(listener: (event: { data: object }) => void) {
-      hear = (data) => listener({ data });
+      deliverNote = (data) => listener({ data });
     }
     postMessage = (note: { clientId: string }) => void notes.push(note);
     close = () => undefined;
@@ -315,7 +315,7 @@ test('an own chat that a fork lost is shown once, even if another page announces
   const { clientId } = room.send('lost');
   await advanceTime();
   expect(notes[0]).toMatchObject({ clientId, request: { epoch: 'e1' } });
-  hear({ clientId, request: { ...notes[0]?.request, epoch: 'e1.2', life: 'other' } });
+  deliverNote({ clientId, request: { ...notes[0]?.request, epoch: 'e1.2', life: 'other' } });
   fork(hall, 'e1.2', 1);
   await advanceTime();
   expect(room.timeline.chats.map(({ message, state }) => [message, state])).toEqual([['lost', undefined]]);

@@ -36,7 +36,11 @@ test('the same seed gives the same run, and another seed another one', async () 
 const plants: [mistake: string, plant: () => { plant: InjectedBug; remove?: () => void }, found: RegExp][] = [
   ['a gap is not filled', notFillingGaps, /is at \d+, the head is|is still joining|chats on their way/],
   ['an append is acknowledged before it is stored', () => ({ plant: { store: acknowledgingEarly } }), /was acknowledged/],
-  ['`prev` is missing', () => ({ plant: { transport: forgettingPrev } }), /heard \d+ (right after|otherwise than it is kept)|is shown/],
+  [
+    '`prev` is missing',
+    () => ({ plant: { transport: forgettingPrev } }),
+    /received \d+ (right after|with other content than stored)|is shown/,
+  ],
   ['a page does not load the pending chats of another one', notLoading, /lost '/],
 ];
 

@@ -26,18 +26,18 @@ async function newServer(): Promise<{ io: Server; url: string }> {
 function newLink(url: string, make = createSocketIoTransport): Received {
   const received: { name: string; value: unknown }[] = [];
   const waiting = new Map<string, (value: unknown) => void>();
-  const addChat = (name: string, value?: unknown) => {
+  const record = (name: string, value?: unknown) => {
     const resolve = waiting.get(name);
     waiting.delete(name);
     if (resolve) resolve(value);
     else received.push({ name, value });
   };
   const link = make(url, {
-    onConnect: () => addChat('up'),
-    onDisconnect: (reason) => addChat('down', reason),
-    onRejected: (error) => addChat('refused', error),
-    onConnectError: (error) => addChat('failed', error),
-    onEvent: (event, payload) => addChat('heard', { event, payload }),
+    onConnect: () => record('up'),
+    onDisconnect: (reason) => record('down', reason),
+    onRejected: (error) => record('refused', error),
+    onConnectError: (error) => record('failed', error),
+    onEvent: (event, payload) => record('event', { event, payload }),
   });
   onTestFinished(() => link.close());
   const next = (name: string): Promise<unknown> => {
@@ -61,7 +61,7 @@ test('the transport sends requests, receives events, and shows its session but n
   const { link, next } = newLink(url);
   await next('up');
   expect(await link.request('echo', { text: 'x' }, 1_000)).toEqual({ ok: true, payload: { text: 'x' } });
-  expect(await next('heard')).toEqual({ event: 'said', payload: { seq: 1 } });
+  expect(await next('event')).toEqual({ event: 'said', payload: { seq: 1 } });
   await expect(link.request('end', {}, 5_000)).rejects.toMatchObject({ name: 'LinkError' });
   await next('down');
   await next('up');

@@ -10,7 +10,7 @@ import { type EntryInput, ModelLog, type PageRange } from './helpers/log.ts';
 const ME = 'aya';
 const REACTIONS = ['👍', '🎉', 'z'];
 
-const entryOf = (received: { kind: string }): Entry => parseEntry(received.kind, received)!;
+const entryOf = (payload: { kind: string }): Entry => parseEntry(payload.kind, payload)!;
 
 interface Choice {
   who: number;
@@ -90,7 +90,7 @@ test('older pages that are loaded while entries arrive lose no change', () => {
       const before = timeline.edge('before');
       timeline.beginLoad();
       const page = logOf(choices.slice(0, asOf)).page(ME, { before });
-      for (const received of whole.broadcastAfter(position)) timeline.applyEntry(entryOf(received));
+      for (const payload of whole.broadcastAfter(position)) timeline.applyEntry(entryOf(payload));
       const added = timeline.insertPage({ ...page, epoch: 'e1' }, 'before', before);
       // Entries without a chat move the edge of an empty timeline: such a page is requested again.
       fc.pre(added !== undefined);
@@ -100,10 +100,10 @@ test('older pages that are loaded while entries arrive lose no change', () => {
   );
 });
 
-type Move = { addChat: number } | { answer: number } | ({ limit: number } & ({ way: PageDirection } | { around: number }));
+type Move = { deliver: number } | { answer: number } | ({ limit: number } & ({ way: PageDirection } | { around: number }));
 
 const move: fc.Arbitrary<Move> = fc.oneof(
-  fc.record({ addChat: fc.integer({ min: 1, max: 9 }) }),
+  fc.record({ deliver: fc.integer({ min: 1, max: 9 }) }),
   fc.record({ answer: fc.nat(9) }),
   fc.record({ way: fc.constantFrom<PageDirection>('before', 'after'), limit: fc.integer({ min: 1, max: 6 }) }),
   fc.record({ around: fc.integer({ min: 1, max: 70 }), limit: fc.integer({ min: 1, max: 6 }) }),
@@ -120,15 +120,15 @@ test('a window that is moved while entries arrive has no gap, keeps its size, an
         const whole = logOf(choices);
         const timeline = new ChatWindow({ me: ME, position: whole.positionAt(Math.min(start, whole.head)), maxChats });
         let asked: ((asOf: number) => number | undefined) | undefined;
-        const addChat = (count: number) => {
-          for (const received of whole.broadcastAfter(timeline.position.seq).slice(0, count)) timeline.applyEntry(entryOf(received));
+        const deliver = (count: number) => {
+          for (const payload of whole.broadcastAfter(timeline.position.seq).slice(0, count)) timeline.applyEntry(entryOf(payload));
         };
         const ask = (range: PageRange, put: (page: ChatPage & { epoch: string }) => number | undefined) => {
           timeline.beginLoad();
           asked = (asOf) => put({ ...whole.page(ME, range, asOf), epoch: 'e1' });
         };
         const take = (each: Move): void => {
-          if ('addChat' in each) addChat(each.addChat);
+          if ('deliver' in each) deliver(each.deliver);
           else if ('answer' in each) {
             asked?.(Math.min(timeline.position.seq + each.answer, whole.head));
             asked = undefined;
@@ -144,7 +144,7 @@ test('a window that is moved while entries arrive has no gap, keeps its size, an
           expectWindow(timeline, whole.chats(ME, timeline.position.seq));
           expect(timeline.chats.length).toBeLessThanOrEqual(maxChats);
         }
-        addChat(whole.head);
+        deliver(whole.head);
         expect(timeline.chats).toEqual(expectWindow(timeline, whole.chats(ME)));
       },
     ),
@@ -214,7 +214,7 @@ test.each([
   log.add({ kind: 'create:chat', by: 'ben', message: 'kept' });
   log.add({ ...nonsense, by: 'ben' });
   const timeline = new ChatWindow({ me: ME, position: log.positionAt(0), maxChats: 10 });
-  expect(log.entries.map((received) => timeline.applyEntry(entryOf(received)))).toEqual(['next', 'next']);
+  expect(log.entries.map((payload) => timeline.applyEntry(entryOf(payload)))).toEqual(['next', 'next']);
   expect(timeline.chats[0]).toMatchObject({ seq: 1, message: 'kept' });
   expect(timeline.position.seq).toBe(2);
 });
@@ -223,7 +223,7 @@ test('beyond the limit the oldest chats are dropped, and can be loaded again', (
   const log = new ModelLog();
   for (let count = 0; count < 5; count += 1) log.add({ kind: 'create:chat', by: 'ben', message: `${count}` });
   const timeline = new ChatWindow({ me: ME, position: log.positionAt(0), maxChats: 3 });
-  for (const received of log.entries) timeline.applyEntry(entryOf(received));
+  for (const payload of log.entries) timeline.applyEntry(entryOf(payload));
   expect(timeline.chats.map(({ seq }) => seq)).toEqual([3, 4, 5]);
   expect(timeline.hasOlder).toBe(true);
 });

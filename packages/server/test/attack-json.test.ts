@@ -173,7 +173,7 @@ describe('41, 43: numbers', () => {
   });
 
   test.each(['NaN', 'Infinity', '-Infinity', '+1', '0x10', '01', '1n', 'undefined', "'1'"])(
-    '%s is no JSON: the sender is put out',
+    '%s is not JSON: the sender is disconnected',
     async (number) => {
       const { mallory, expectUnharmed } = await startMallory();
       expect(await attack(mallory, [asked('list:rooms', `{"limit":${number}}`)])).toBe('closed');

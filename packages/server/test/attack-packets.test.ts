@@ -144,7 +144,7 @@ const transports: [string, (url: string) => Promise<RawClient>][] = [
 ];
 
 const fateOf = (expected: AttackOutcome): string => {
-  if (expected === 'closed') return 'is put out';
+  if (expected === 'closed') return 'is disconnected';
   return expected.length > 0 ? `is refused: ${expected.join()}` : 'goes on';
 };
 const titled = (cases: Case[]) => cases.map(([what, frames, expected]) => [what, fateOf(expected), frames, expected] as const);

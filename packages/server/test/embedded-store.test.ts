@@ -797,7 +797,7 @@ describe('after reopening', () => {
 
     const again = await open(folder, { clock: () => 1_000_000 });
     expect(await pictureOf(again)).toEqual(before);
-    await add(again, 'attic', null, draft('told later'));
+    await add(again, 'attic', null, draft('later'));
     const [received] = (await again.readPage('attic', { limit: 1 })).entries;
     expect(received?.hlc).toBeGreaterThan(Number(before.page.entries.at(-1)?.hlc));
     expect(again.durability).toBe('fsync');

@@ -33,16 +33,16 @@ describe('the checker of histories finds', () => {
   test.each<[what: string, spoil: (seen: Seen) => unknown, fault: string]>([
     ['a lost chat', ({ log }) => (log.head -= log.entries.splice(10).length), 'a5 of Aya was acknowledged at 11 and is not there'],
     ['another chat in its place', ({ entry }) => (entry(9).id = 'e0'), 'a4 of Aya was acknowledged at 9 and is not there'],
-    ['a text that changed', ({ entry }) => (entry(9).body = { message: '4' }), 'a4 of Aya is kept at 9 otherwise than it was sent'],
+    ['a text that changed', ({ entry }) => (entry(9).body = { message: '4' }), 'a4 of Aya is stored at 9 with other content than sent'],
     ['a text that is gone', ({ entry }) => (entry(9).body = null), 'the text of 9 is gone'],
     ['a text that should be gone', ({ entry }) => (entry(4).body = { message: 'one' }), 'the replaced text of 4 is still there'],
     ['a chat that is there twice', ({ add, entry }) => add(entry(11)), 'the client id of 12 is there twice'],
-    ['a chat without a sender', ({ add }) => add(chatBy('Aya')), 'create:chat at 12 was sent by nobody'],
+    ['a chat without a sender', ({ add }) => add(chatBy('Aya')), 'create:chat at 12 has no sender'],
     ['a hole', ({ log }) => log.entries.splice(4, 1), 'after 4 comes 6'],
     ['a head beyond the end', ({ log }) => (log.head = 12), 'the head is 12, the last entry is 11'],
-    ['a broken chain', ({ entry }) => (entry(7).prev = 'e5'), 'the prev of 7 is not the told entry before it'],
+    ['a broken chain', ({ entry }) => (entry(7).prev = 'e5'), 'the prev of 7 is not the broadcast entry before it'],
     ['time that goes back', ({ entry }) => (entry(7).at = 0), 'time goes back at 7'],
-    ['chats out of their order', ({ sent }) => swapAcks(sent('a2'), sent('a4')), 'a4 of Aya is at 6, a chat that he sent before it at 9'],
+    ['chats out of their order', ({ sent }) => swapAcks(sent('a2'), sent('a4')), 'a4 of Aya is at 6, a chat sent before it at 9'],
     [
       'an effect before its cause',
       ({ sent }) => (found(sent('a4').acks[0]).sequence = 7),
@@ -64,22 +64,34 @@ describe('the checker of histories finds', () => {
       ({ log, sent }) => log.storedResults.set(sent('a4'), []),
       'a4 of Aya was answered with 9 and is recalled at no place',
     ],
-    ['what is recalled twice', ({ log, sent }) => log.storedResults.get(sent('a4'))?.unshift(ackOf(5)), 'a4 of Aya is kept more than once'],
-    ['a silent gap', ({ ben }) => ben.entries.splice(2, 1), 'Ben heard 6 right after 4'],
-    ['an entry heard twice', ({ ben }) => ben.entries.splice(2, 0, ...ben.entries.slice(1, 2)), 'Ben heard 4 right after 4'],
     [
-      'entries heard in the wrong order',
+      'two stored results of one command',
+      ({ log, sent }) => log.storedResults.get(sent('a4'))?.unshift(ackOf(5)),
+      'a4 of Aya is stored more than once',
+    ],
+    ['a silent gap', ({ ben }) => ben.entries.splice(2, 1), 'Ben received 6 right after 4'],
+    ['an entry received twice', ({ ben }) => ben.entries.splice(2, 0, ...ben.entries.slice(1, 2)), 'Ben received 4 right after 4'],
+    [
+      'entries received in the wrong order',
       ({ ben }) => ben.entries.splice(1, 2, ...ben.entries.slice(1, 3).reverse()),
-      'Ben heard 4 right after 5',
+      'Ben received 4 right after 5',
     ],
     [
-      'what was heard and never kept',
+      'a received entry that was never stored',
       ({ ben }) => (found(ben.entries[7]).id = 'e0'),
-      'Ben heard remove:member 10, which is not in the log',
+      'Ben received remove:member 10, which is not in the log',
     ],
-    ['what was heard and kept otherwise', ({ ben }) => (found(ben.entries[2]).message = '2'), 'Ben heard 5 otherwise than it is kept'],
-    ['what was heard after leaving', ({ aya, ben }) => ben.entries.push(...aya.entries.slice(-1)), 'Ben heard 11 after he had left'],
-    ['what was not heard, though acknowledged', ({ aya }) => aya.entries.pop(), 'Aya was acknowledged 11 and heard nothing after 10'],
+    [
+      'a received entry with other content than stored',
+      ({ ben }) => (found(ben.entries[2]).message = '2'),
+      'Ben received 5 with other content than stored',
+    ],
+    ['an entry received after leaving', ({ aya, ben }) => ben.entries.push(...aya.entries.slice(-1)), 'Ben received 11 after its leave'],
+    [
+      'an acknowledged entry that was not received',
+      ({ aya }) => aya.entries.pop(),
+      'Aya was acknowledged 11 and received nothing after 10',
+    ],
   ])('%s', (_, spoil, fault) => {
     expect(faultsIn(spoil).join('\n')).toContain(fault);
   });
@@ -133,10 +145,10 @@ function faultsIn(spoil: (seen: Seen) => unknown, check = findFaults): string[] 
 
 function example(): Seen {
   const entries = said.map(([by, kind, body], index) => toEntry(index + 1, { by, kind, body: { ...body } }));
-  const hear = (from: number, to: number) =>
+  const receivedOf = (from: number, to: number) =>
     entries.slice(from - 1, to).map(({ author: _, body, ...entry }) => ({ ...entry, username: entry.by, ...body }));
-  const aya: ReceivedLog = { client: 'Aya', entries: hear(1, 11), lastAcknowledged: 11 };
-  const ben: ReceivedLog = { client: 'Ben', entries: hear(3, 10), lastAcknowledged: 10 };
+  const aya: ReceivedLog = { client: 'Aya', entries: receivedOf(1, 11), lastAcknowledged: 11 };
+  const ben: ReceivedLog = { client: 'Ben', entries: receivedOf(3, 10), lastAcknowledged: 10 };
   const sent = said.flatMap((_, index) => toSent(index));
   const log: RoomLog = {
     epoch: 'epoch',

@@ -55,7 +55,7 @@ const takes = (what: string) => `
 test.each([
   ['heap', NUMBERS],
   ['container', BUFFERS],
-])('a process that has let go of what filled its %s recovers, though nothing happens that would make it collect', async (_, what) => {
+])('a process that has freed what filled its %s recovers, without an event that causes a collection', async (_, what) => {
   const args = ['--max-old-space-size=64', '--input-type=module', '--eval', takes(what)];
   const cwd = fileURLToPath(new URL('..', import.meta.url));
   const child = spawn(process.execPath, args, { cwd, stdio: ['ignore', 'pipe', 'inherit'], timeout: 30_000 });

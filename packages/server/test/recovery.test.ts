@@ -1,6 +1,6 @@
 /**
- * Stock clients of Socket.IO, which know nothing of logs: what they show of themselves when they reconnect (`pid` and
- * `offset`) is enough to be told what they missed, also by another server on the same store.
+ * Plain Socket.IO clients, which know nothing of logs: the handshake of their reconnect (`pid` and
+ * `offset`) is enough to receive what they missed, also from another server on the same store.
  */
 import { type RoomChunk, type Store, StoreError } from '@engawa/server';
 import {
@@ -212,7 +212,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
       await requestOk(ben, 'add:member', { roomId: room, username: 'ben' });
     }
     const sayIn = (room: string, message: string) => requestOk(aya, 'create:chat', { roomId: room, username: 'aya', message });
-    for (const room of rooms) await sayIn(room, 'heard');
+    for (const room of rooms) await sayIn(room, 'received');
     await until(() => chatsIn(received).length === 3, 'the client has received everything');
     await drop(ben);
     for (const round of numbers(0, 20)) for (const room of rooms) await sayIn(room, round);
@@ -313,7 +313,7 @@ describe('attack 37: the auth payload of a client', () => {
     ['a token with a changed signature', (pid: string) => changed(pid, pid.length - 3)],
     ['a shortened token', (pid: string) => pid.slice(0, -2)],
     ['two tokens in one', (pid: string) => pid + pid],
-  ])('%s authenticates as nobody', async (_, forge) => {
+  ])('%s is not accepted', async (_, forge) => {
     const { url, pid, session } = await setUp();
     const mallory = await connect(url, { auth: { pid: forge(pid, session) } });
     expect((await requestError(mallory, 'create:chat', { roomId, username: victims, message: 'x' })).code).toBe('not_a_member');
@@ -334,7 +334,7 @@ describe('attack 37: the auth payload of a client', () => {
     expect((await requestOk(aya, 'create:room', { roomId, username: 'aya' })).role).toBe('owner');
   });
 
-  test('a token of another server authenticates as nobody', async () => {
+  test('a token of another server is not accepted', async () => {
     const [{ pid }, { url }] = [await setUp(), await setUp()];
     const mallory = await connect(url, { auth: { pid } });
     expect((await requestError(mallory, 'create:chat', { roomId, username: victims, message: 'x' })).code).toBe('not_a_member');
@@ -355,7 +355,7 @@ describe('attack 37: the auth payload of a client', () => {
     ['no texts', { pid: { $ne: null }, offset: ['0'] }],
     ['numbers', { pid: 1, offset: 0 }],
     ['null', { pid: null, offset: null }],
-  ])('%s recover nobody', async (_, auth) => {
+  ])('%s recover no client', async (_, auth) => {
     const { url, aya } = await setUp();
     expect((await connect(url, { auth })).recovered).toBeFalsy();
     expect(aya.connected).toBe(true);
@@ -406,7 +406,7 @@ describe('a member who joins again, as after a reload', () => {
       ['garden', 'kitchen', 'veranda'],
     ]) {
       const { socket, received } = await reloaded(url, order.slice(0, 2));
-      await addChat(String(order[0]), 'heard');
+      await addChat(String(order[0]), 'received');
       await until(() => chatsIn(received).length === 1, 'it is received');
       await requestOk(socket, 'add:member', { roomId: String(order[2]), username: 'ben' });
       await drop(socket);

@@ -115,7 +115,7 @@ describe('a cluster', () => {
     expect(await cluster.primaryOf(slot)).toBe(to);
   });
 
-  test('tells clients to go through a proxy', async () => {
+  test('announces the address of a proxy to clients', async () => {
     const [node, other] = cluster.nodes as [ClusterNode, ClusterNode];
     const proxy = await startProxy({ port: node.port });
     const received = async () => (await other.runCommand('CLUSTER', 'SLOTS')).split('\n');

@@ -195,6 +195,6 @@ test('a subscriber whose subscriptions are killed is notified of a gap, and rece
       await other.append(room, { epoch, expectedVersions: [], drafts: [draft(id)] });
       await pause(50);
       return ids.has(id);
-    }, `${room} is heard again`);
+    }, `${room} is received again`);
   }
 });

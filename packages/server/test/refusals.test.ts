@@ -47,7 +47,7 @@ test('it is the same without acknowledgements, and over polling', async () => {
   const raw = await connectRaw(await openRawPolling(url, { headers: ATTACKER_HEADERS }));
   await raw.send(...upTo(MANY).map(() => '42["no:such",{}]'));
   await raw.waitForPacket(/too_many_refusals/);
-  await until(() => io.engine.clientsCount === 2, 'it is put out');
+  await until(() => io.engine.clientsCount === 2, 'the client is disconnected');
   await expectUnharmed();
 });
 
@@ -57,11 +57,11 @@ test('a client that reads none of the refusals is disconnected without delay', a
   await raw.send('40');
   await until(() => io.sockets.sockets.size === 3, 'it is connected');
   await raw.send(...upTo(MANY).map(() => '42["no:such",{}]'));
-  await until(() => io.engine.clientsCount === 2, 'it is put out');
+  await until(() => io.engine.clientsCount === 2, 'the client is disconnected');
   const slowReader = await connectRaw(await openRawWebSocket(url, { headers: ATTACKER_HEADERS }));
   slowReader.socket.pause();
   await slowReader.send(...upTo(MANY).map(() => '42["no:such",{}]'));
-  await until(() => io.engine.clientsCount === 2, 'it is put out');
+  await until(() => io.engine.clientsCount === 2, 'the client is disconnected');
   await expectUnharmed();
 });
 

@@ -84,7 +84,7 @@ async function after(happenings: Happening[]): Promise<Setup> {
 
 const logs = fc.array(happening, { maxLength: 120, size: 'max' });
 
-describe('the kept entries', () => {
+describe('the entries that stay', () => {
   test('are exactly those of the policy', async () => {
     let goes = 0;
     await fc.assert(

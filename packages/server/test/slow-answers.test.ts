@@ -89,7 +89,7 @@ test('a client that does not read for too long is disconnected, with any queue, 
   const polling = await openRawPolling(url, { headers: ATTACKER_HEADERS, polls: false });
   await polling.send('40');
   await raw.send(...upTo(MANY).map((each) => question(each + 1)));
-  await until(() => io.engine.clientsCount === 2, 'both are put out');
+  await until(() => io.engine.clientsCount === 2, 'both are disconnected');
   expect(pages()).toBeLessThan(MANY);
   await expectUnharmed();
 });

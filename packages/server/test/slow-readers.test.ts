@@ -50,7 +50,7 @@ class SlowReader {
   }
 
   seqsIn(roomId: string): number[] {
-    return this.receivedEvents().flatMap((receivedEvents) => (receivedEvents.roomId === roomId ? [receivedEvents.seq] : []));
+    return this.receivedEvents().flatMap((event) => (event.roomId === roomId ? [event.seq] : []));
   }
 }
 
@@ -117,7 +117,7 @@ test.each([{ recovery: true }, { recovery: false }])(
     await until(isCaughtUp(setup, slowReader, 'den'), 'the reader receives newer entries');
     expect(slowReader.seqsIn('den')).toEqual(numbers(slowReader.seqsIn('den')[0]!, head + 1));
     const offset = options.recovery ? (expect.stringMatching(/^\d+$/) as string) : undefined;
-    for (const receivedEvents of slowReader.receivedEvents()) expect(receivedEvents.offset).toEqual(offset);
+    for (const event of slowReader.receivedEvents()) expect(event.offset).toEqual(offset);
   },
 );
 
@@ -214,7 +214,7 @@ test('a slow reader receives delete:room when its room is deleted', async () => 
   await requestOk(setup.aya, 'delete:room', { roomId: 'den', username: 'aya' });
   slowReader.readOn();
   await until(() => slowReader.receivedEvents(/^delete:room:success$/).length === 1, 'the reader receives the end');
-  expect(setup.io.engine.clientsCount, 'and is not put out').toBe(2);
+  expect(setup.io.engine.clientsCount, 'and is not disconnected').toBe(2);
 });
 
 test('when the log changes meanwhile the slow reader is disconnected, and resumes', async () => {

@@ -185,7 +185,7 @@ test('old entries are removed, and a room with only old entries continues', asyn
 });
 
 describe('an absent member', () => {
-  test('from before the start of the log is told of the gap; one with its end, or the entry before it, is not', async () => {
+  test('from before the start of the log is notified of the gap; one with its end, or the entry before it, is not', async () => {
     const { url, store } = await start({ store: await newDurableStore(), retentionMaxCount: 10 });
     const aya = await open(url);
     const { epoch } = await store.read(roomId, {});
@@ -206,7 +206,7 @@ describe('an absent member', () => {
     }
   });
 
-  test('who resumes page by page while the log is trimmed misses nothing, or is told of the gap', async () => {
+  test('that resumes page by page while the log is trimmed misses nothing, or is notified of the gap', async () => {
     const { url, store } = await start({ store: await newDurableStore(), retentionMaxCount: 60 });
     const aya = await open(url);
     const ben = await connect(url);

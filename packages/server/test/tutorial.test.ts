@@ -1,5 +1,5 @@
 /**
- * The original tutorial: its four events spoken by a stock client that knows nothing else, and its twelve defects, each
+ * The original tutorial: its four events used by a plain Socket.IO client, and its twelve defects, each
  * by a test that fails on the tutorial's server.
  */
 
@@ -48,7 +48,7 @@ describe.each([['websocket'], ['polling']])('a plain Socket.IO client over %s', 
     /** Sends the request, and waits until both have received all of its events. */
     const say = async (socket: Socket, [event, payload]: [string, object], receivedBy: { aya: number; ben: number }) => {
       socket.emit(event, { ...ROOM, ...payload });
-      await until(() => received.aya.length === receivedBy.aya && received.ben.length === receivedBy.ben, `${event} is heard`);
+      await until(() => received.aya.length === receivedBy.aya && received.ben.length === receivedBy.ben, `${event} is received`);
     };
 
     await say(ben, ['add:member', { username: 'ben' }], { aya: 0, ben: 1 });

@@ -192,7 +192,7 @@ test('an edit or command that is too long stays in the input, and a paste of meg
 });
 
 async function received(room: Awaited<ReturnType<typeof joinVeranda>>, count: number): Promise<string> {
-  await until(() => room.timeline.chats.length === count, `${count} chats are heard`);
+  await until(() => room.timeline.chats.length === count, `${count} chats arrive`);
   return room.timeline.chats.at(-1)?.message ?? '';
 }
 

@@ -129,7 +129,7 @@ async function isStored(home: string, text: string): Promise<void> {
   const folder = join(home, '.local/state/engawa/default/storage');
   // A file that is being written has a temporary name.
   const files = () => readdirSync(folder).filter((name) => name.endsWith('.json'));
-  await until(() => files().some((name) => readFileSync(join(folder, name), 'utf8').includes(text)), `${text} is kept`);
+  await until(() => files().some((name) => readFileSync(join(folder, name), 'utf8').includes(text)), `${text} is stored`);
 }
 
 test('drafts of several rooms, with a reply and an edit, survive kill -9, and sent text does not return', async () => {

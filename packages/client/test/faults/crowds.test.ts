@@ -54,7 +54,7 @@ test('F21: a slow consumer receives everything later, in order, and is closed on
 
   proxy.stall(true);
   const hushesAgain = others.map((person) => person.startSending('😀'.repeat(3_900)));
-  await until(() => io.engine.clientsCount === others.length, 'they are put out', 30_000);
+  await until(() => io.engine.clientsCount === others.length, 'they are disconnected', 30_000);
   for (const hush of hushesAgain) hush();
   await others[0]?.sendChats(1);
   for (const { drops } of others) expect(drops).toBe(0);

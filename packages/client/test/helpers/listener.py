@@ -1,4 +1,4 @@
-"""A stock Python client. It joins a room, and prints what it hears as lines of JSON.
+"""A plain Python Socket.IO client. It joins a room, and prints the events that it receives as lines of JSON.
 
 listener.py KIND ADDRESS TRANSPORTS AUTH, where KIND is sync or asyncio, and AUTH is JSON.
 """

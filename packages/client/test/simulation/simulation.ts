@@ -215,7 +215,7 @@ class SimulatedUser {
   }
 
   /**
-   * Wakes all machines and opens another page: a page that was killed just after a write may have told no other page, but the
+   * Wakes all machines and opens another page: a page that was killed just after a write may not have notified other pages, but the
    * next one finds it in the storage.
    */
   wakeAll(): void {

@@ -60,7 +60,7 @@ async function sendAndExpect(speaker: Socket, username: string, listener: Socket
   const chats = collectEvents(listener, 'create:chat:success');
   await requestOk(speaker, 'create:chat', { roomId: ROOM, username, message });
   const delivered = () => chats.find((chat) => chat.message === message);
-  await until(() => delivered() !== undefined, `${username} is heard`);
+  await until(() => delivered() !== undefined, `${username} is received`);
   expect(delivered()).toMatchObject({ roomId: ROOM, username });
 }
 

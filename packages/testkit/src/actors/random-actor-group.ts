@@ -176,7 +176,7 @@ function findRangeFaults({ client, entries: all }: ReceivedLog, startSeq: number
   return [
     ...(receivedEvents[0]?.seq === broadcast[0]?.seq
       ? []
-      : [`${client} heard ${receivedEvents[0]?.seq} first and not ${broadcast[0]?.seq}`]),
-    ...((receivedEvents.at(-1)?.seq ?? 0) >= last ? [] : [`${client} heard ${receivedEvents.at(-1)?.seq} last and not ${last}`]),
+      : [`${client} received ${receivedEvents[0]?.seq} first and not ${broadcast[0]?.seq}`]),
+    ...((receivedEvents.at(-1)?.seq ?? 0) >= last ? [] : [`${client} received ${receivedEvents.at(-1)?.seq} last and not ${last}`]),
   ];
 }

@@ -96,7 +96,7 @@ export class SdkRandomActor implements RandomActor {
     this.client.on('error', ({ code, message, retryable }) => {
       // The server may not listen yet, and the network may let no WebSocket through in time.
       if (code === 'unreachable' || code === 'websocket_failed') return;
-      if (!retryable || !isShaky) this.faults.push(`${name} was told of an error: ${code}, ${message}`);
+      if (!retryable || !isShaky) this.faults.push(`${name} received an error: ${code}, ${message}`);
     });
     this.client.join(roomId, { username: name, create: true }).then(
       (room) => this.#onJoined(room, { requestLog, isShaky }),
@@ -227,7 +227,7 @@ export class SocketIoRandomActor implements RandomActor {
     if (!this.isLive) return `${this.#name} is not there`;
     if (this.#outbox.size > 0) return `${this.#name} has ${this.#outbox.size} chats on their way`;
     const last = this.receivedLog.entries.at(-1)?.seq ?? 0;
-    return last < head ? `${this.#name} has heard up to ${last} of ${head}` : '';
+    return last < head ? `${this.#name} has received up to ${last} of ${head}` : '';
   }
 
   close(): void {

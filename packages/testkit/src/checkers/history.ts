@@ -101,7 +101,7 @@ function findChatFaults(sent: SentCommand, { epoch, entries, storedResults }: Ro
   );
   const isPromised = sent.acks.some((ack) => epoch !== null && isSameLineage(ack.epoch, epoch));
   return [
-    ...faultIf(stored.length > 1, `${labelOf(sent)} is kept more than once`),
+    ...faultIf(stored.length > 1, `${labelOf(sent)} is stored more than once`),
     ...faultIf(isPromised && !isThere, `${labelOf(sent)} was acknowledged and is not there`),
   ];
 }
@@ -115,7 +115,7 @@ function findChainFaults({ head, entries }: RoomLog): string[] {
   const faults = entries.flatMap((entry) => {
     const broken = [
       ...faultIf(entry.seq !== seq + 1, `after ${seq} comes ${entry.seq}`),
-      ...faultIf(entry.prev !== lastBroadcastId, `the prev of ${entry.seq} is not the told entry before it`),
+      ...faultIf(entry.prev !== lastBroadcastId, `the prev of ${entry.seq} is not the broadcast entry before it`),
       ...faultIf(entry.at < at, `time goes back at ${entry.seq}`),
     ];
     if (!entry.quiet) lastBroadcastId = entry.id;
@@ -289,7 +289,7 @@ function findAckFaults(sent: SentCommand, { epoch, keys }: RoomLog, entries: Map
   return [
     ...faultIf(first.epoch !== epoch, `${labelOf(sent)} was acknowledged in another epoch`),
     ...faultIf(first.id !== undefined && !isOwn, `${labelOf(sent)} was acknowledged at ${first.seq} and is not there`),
-    ...faultIf(isOwn && !isAsSent(entry, sent, keys), `${labelOf(sent)} is kept at ${first.seq} otherwise than it was sent`),
+    ...faultIf(isOwn && !isAsSent(entry, sent, keys), `${labelOf(sent)} is stored at ${first.seq} with other content than sent`),
     // A command that changed nothing has no seq.
     ...faultIf(
       first.id !== undefined && repeats.some(({ seq, id }) => seq !== first.seq || id !== first.id),
@@ -334,7 +334,7 @@ function findStoredResultFaults(sent: SentCommand, { storedResults }: RoomLog): 
       isAnswered && !isRecalled,
       `${labelOf(sent)} was answered with ${ack?.seq ?? 'a refusal'} and is recalled at ${last?.seq ?? 'no place'}`,
     ),
-    ...faultIf(stored.length > (sent.event === 'create:room' ? 2 : 1), `${labelOf(sent)} is kept more than once`),
+    ...faultIf(stored.length > (sent.event === 'create:room' ? 2 : 1), `${labelOf(sent)} is stored more than once`),
   ];
 }
 
@@ -359,7 +359,7 @@ function findOriginFaults({ sent }: RoomHistory, { entries, storedResults }: Roo
     else if (kind === 'add:member') expired.delete(author);
     return [
       ...faultIf(isTwice, `the client id of ${seq} is there twice`),
-      ...faultIf(!isAsked, `${kind} at ${seq} was sent by nobody, or is there twice`),
+      ...faultIf(!isAsked, `${kind} at ${seq} has no sender, or is stored twice`),
     ];
   });
 }
@@ -379,7 +379,7 @@ function findOrderFaults({ sent }: RoomHistory): string[] {
       const sender = `${chat.client} ${chat.page}`;
       const before = ownNewest.get(sender) ?? 0;
       if (seq !== undefined) ownNewest.set(sender, Math.max(seq, before));
-      return faultIf(seq !== undefined && seq <= before, `${labelOf(chat)} is at ${seq}, a chat that he sent before it at ${before}`);
+      return faultIf(seq !== undefined && seq <= before, `${labelOf(chat)} is at ${seq}, a chat sent before it at ${before}`);
     });
   return [...ownOrder, ...findTimeFaults(sent)];
 }
@@ -410,7 +410,7 @@ function findReceivedFaults({ receivedLogs }: RoomHistory, log: RoomLog): string
       ...receivedLog.entries.flatMap((_, index) => findEntryFaults(receivedLog, index, visible, indexes)),
       ...faultIf(
         receivedLog.lastAcknowledged > last,
-        `${receivedLog.client} was acknowledged ${receivedLog.lastAcknowledged} and heard nothing after ${last}`,
+        `${receivedLog.client} was acknowledged ${receivedLog.lastAcknowledged} and received nothing after ${last}`,
       ),
     ];
   });
@@ -422,7 +422,7 @@ function findEntryFaults(receivedLog: ReceivedLog, index: number, visible: Entry
   const { client, entries } = receivedLog;
   const [before, now] = [entries[index - 1], entries[index] as ReceivedEntry];
   const logIndex = indexes.get(now.id);
-  if (logIndex === undefined) return [`${client} heard ${now.kind} ${now.seq}, which is not in the log`];
+  if (logIndex === undefined) return [`${client} received ${now.kind} ${now.seq}, which is not in the log`];
   const { author: _, hlc: __, quiet, listed: ___, body, ...envelope } = visible[logIndex] as Entry;
   const isAsStored = Object.entries({ ...envelope, ...body, ...(quiet && { quiet }) }).every(([field, value]) =>
     isDeepStrictEqual(now[field], value),
@@ -437,8 +437,8 @@ function findEntryFaults(receivedLog: ReceivedLog, index: number, visible: Entry
   const isNext =
     before === undefined || (isLater && between.every((entry) => entry.quiet || (receivedLog.omitsErasedEdits && isErasedEdit(entry))));
   return [
-    ...faultIf(!isAsStored, `${client} heard ${now.seq} otherwise than it is kept`),
-    ...faultIf(hadLeft && !isBack, `${client} heard ${now.seq} after he had left`),
-    ...faultIf(!hadLeft && !isNext, `${client} heard ${now.seq} right after ${before?.seq}`),
+    ...faultIf(!isAsStored, `${client} received ${now.seq} with other content than stored`),
+    ...faultIf(hadLeft && !isBack, `${client} received ${now.seq} after its leave`),
+    ...faultIf(!hadLeft && !isNext, `${client} received ${now.seq} right after ${before?.seq}`),
   ];
 }

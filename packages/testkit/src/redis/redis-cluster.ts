@@ -116,7 +116,7 @@ export class RedisCluster {
 
   /**
    * Moves a slot and its keys, while clients use it. `midway` runs when both nodes have a half of the keys, so that
-   * clients are told `ASK` and `TRYAGAIN`. Replicas may hear of it a moment later (`waitUntilOk`).
+   * clients receive `ASK` and `TRYAGAIN`. Replicas may learn it a moment later (`waitUntilOk`).
    */
   async moveSlot(slot: number, to: ClusterNode, midway: () => Promise<void> = async () => undefined): Promise<void> {
     const from = await this.primaryOf(slot);
