@@ -101,16 +101,16 @@ export class Bystanders {
 
   /** Checks the log of the room for chats that were not sent, acknowledged chats that are missing, and duplicates. */
   async checkLog({ pageSize = LIMITS.pageMax }: { pageSize?: number } = {}): Promise<string[]> {
-    const kept = (await this.#readLog(pageSize)).filter(({ username }) =>
+    const stored = (await this.#readLog(pageSize)).filter(({ username }) =>
       BYSTANDER_NAMES.includes(username as (typeof BYSTANDER_NAMES)[number]),
     );
     const acknowledged = [...this.#chats].filter(([, { acknowledgedAt }]) => acknowledgedAt !== undefined).map(([message]) => message);
     const isSent = (message: string | null): boolean => this.#chats.has(message ?? '');
-    const keptTexts = kept.map(({ message }) => message);
+    const storedTexts = stored.map(({ message }) => message);
     return [
-      ...(keptTexts.every(isSent) ? [] : ['their log has a chat that they did not send, or lacks the text of one']),
-      ...(acknowledged.every((message) => keptTexts.includes(message)) ? [] : ['their log lacks a chat that was acknowledged']),
-      ...(new Set(keptTexts).size === keptTexts.length ? [] : ['their log has a chat twice']),
+      ...(storedTexts.every(isSent) ? [] : ['their log has a chat that they did not send, or lacks the text of one']),
+      ...(acknowledged.every((message) => storedTexts.includes(message)) ? [] : ['their log lacks a chat that was acknowledged']),
+      ...(new Set(storedTexts).size === storedTexts.length ? [] : ['their log has a chat twice']),
     ];
   }
 

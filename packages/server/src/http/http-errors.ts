@@ -20,13 +20,13 @@ export function handleHttpFaults(http: Server, log: RateLimitedLog): void {
     const address = addressLimiterOf(socket);
     if (!EXPECTED_CODES.has(code)) {
       address?.requests?.tryTake();
-      log.info({ code, address: address?.name }, 'a request was ended that could not be read');
+      log.info({ code, address: address?.name }, 'a request was ended because it could not be read');
     }
     respondIfUnanswered(socket as Socket, STATUS_LINES[code] ?? '400 Bad Request');
   });
   http.on('drop', (dropped?: DropArgument) => {
     const fields = { address: dropped?.remoteAddress, connections: http.maxConnections };
-    log.warn(fields, 'a connection is dropped: all file descriptors that are for connections are in use');
+    log.warn(fields, 'a connection is dropped: all file descriptors for connections are in use');
   });
   http.on('error', (error) => {
     if (http.listening) log.error({ err: error }, 'a connection could not be accepted');

@@ -110,14 +110,14 @@ export const encodeName = (name: string | undefined): string => (name === undefi
 export function decodePage([now, epoch, ...rest]: Reply[]): Page {
   if (epoch === null)
     return { epoch, head: 0, lastBroadcastId: null, hlc: 0, oldest: 0, bytes: 0, now: Number(now), entries: [], hasMore: false };
-  const [head, tail, tick, oldest, bytes, hasMore, ...rows] = rest;
+  const [head, lastBroadcastId, hlc, oldest, bytes, hasMore, ...rows] = rest;
   const entries: Entry[] = [];
   for (let index = 0; index < rows.length; index += 2) entries.push(decodeEntry(Number(rows[index]), String(rows[index + 1])));
   return {
     epoch: String(epoch),
     head: Number(head),
-    lastBroadcastId: JSON.parse(String(tail)) as string | null,
-    hlc: Number(tick),
+    lastBroadcastId: JSON.parse(String(lastBroadcastId)) as string | null,
+    hlc: Number(hlc),
     oldest: Number(oldest),
     bytes: Number(bytes),
     now: Number(now),

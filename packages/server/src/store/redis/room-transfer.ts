@@ -111,14 +111,18 @@ export class RoomTransfer {
 
   async #readHead({ partition, room }: RoomKeyNames): Promise<RoomChunk['head'] | undefined> {
     const names = ['epoch', 'head', 'tail', 'at', 'tick', 'oldest'];
-    const [epoch, head, tail, at, tick, oldest] = (await this.#context.redis.send(partition, ['HMGET', room, ...names])) as Reply[];
+    const [epoch, head, lastBroadcastId, at, hlc, oldest] = (await this.#context.redis.send(partition, [
+      'HMGET',
+      room,
+      ...names,
+    ])) as Reply[];
     if (epoch === null) return undefined;
     return {
       epoch: String(epoch),
       head: Number(head),
-      lastBroadcastId: JSON.parse(String(tail)) as string | null,
+      lastBroadcastId: JSON.parse(String(lastBroadcastId)) as string | null,
       at: Number(at),
-      hlc: Number(tick),
+      hlc: Number(hlc),
       oldest: Number(oldest),
     };
   }
