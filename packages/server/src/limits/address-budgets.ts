@@ -125,7 +125,7 @@ export class AddressBudgets {
   }
 }
 
-const TOO_MANY_ROOMS_MESSAGE = 'The connections of this address are in as many rooms as they may be.';
+const TOO_MANY_ROOMS_MESSAGE = 'The connections of this address are in the maximum number of rooms.';
 
 const createBucket = (rate: RateLimit | null): TokenBucket | undefined => (rate === null ? undefined : new TokenBucket(rate));
 const createBudget = (bytes: number | null): ByteBudget | undefined => (bytes === null ? undefined : new ByteBudget(bytes));
