@@ -9,7 +9,7 @@ import { runSoak } from '#soak/soak.js';
 const CYCLES = 6;
 const MEBI = 2 ** 20;
 
-test('a server does not grow with the number of connections it has served', async () => {
+test('a server does not grow with the number of connections it has served', { timeout: 180_000 }, async () => {
   const samples = await runSoak({ folder: tmpdir(), cycles: CYCLES, cycleMs: 800, onSample: () => undefined });
   expect(samples).toHaveLength(CYCLES);
   expect(samples.at(-1)!.visits).toBeGreaterThan(4 * CHURN_ACTIONS.length);

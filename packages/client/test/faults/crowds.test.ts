@@ -15,7 +15,7 @@ const portOf = (url: string) => ({ port: Number(new URL(url).port) });
 const MAX_WAITING = 256 * 1024 + 1024 * 1024;
 
 test('F21: a slow consumer receives everything later, in order, and is closed only after reading nothing for long; the others are not delayed', {
-  timeout: 60_000,
+  timeout: 180_000,
 }, async () => {
   const { url, store, io } = await startWatched(await newStore(), { stallTimeoutMs: 3_000 });
   const adapter = io.of('/').adapter as CoalescingAdapter;
@@ -75,7 +75,10 @@ async function startWatched(store: Store, options: Parameters<typeof startServer
   return { ...running, io };
 }
 
-test('F29: when hundreds of clients reconnect at once, most missed entries are read once for all', { timeout: 60_000 }, async () => {
+/** A deadline for a loaded machine. A quiet one needs three seconds. */
+const RECONNECTED_WITHIN_MS = 90_000;
+
+test('F29: when hundreds of clients reconnect at once, most missed entries are read once for all', { timeout: 180_000 }, async () => {
   const MEMBERS = 300;
   let pages = 0;
   const rooms = await newStore();
@@ -108,7 +111,7 @@ test('F29: when hundreds of clients reconnect at once, most missed entries are r
     await aya.sendChats(1);
     waits.push(performance.now() - asked);
     await new Promise((resolve) => setTimeout(resolve, 250));
-    if (performance.now() - began > 30_000) throw new Error('not all clients reconnected');
+    if (performance.now() - began > RECONNECTED_WITHIN_MS) throw new Error('not all clients reconnected');
   }
   const seconds = (performance.now() - began) / 1000;
   const read = pages - before;
