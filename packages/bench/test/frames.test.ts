@@ -23,7 +23,7 @@ function repeated(length: number): string {
   return 'x'.repeat(length);
 }
 
-/** As RFC 6455 has it. */
+/** As in RFC 6455. */
 function serverFrame(text: string): Buffer {
   const payload = Buffer.from(text);
   const head = Buffer.alloc(payload.length < 126 ? 2 : payload.length < 65_536 ? 4 : 10);

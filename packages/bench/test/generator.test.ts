@@ -81,7 +81,7 @@ test('chats that are due while a server is stopped count from when they were due
     const [result] = groups;
     expect(result).toMatchObject({ sent: 200, due: 800 });
     expect(result!.latency.total).toBe(800);
-    // Those of 300 ms were due 200 ms or more before the server went on.
+    // Those of 300 ms were due 200 ms or more before the server continued.
     expect(result!.latency.percentile(0.8)).toBeGreaterThan(200_000);
   });
 });

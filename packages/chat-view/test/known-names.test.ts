@@ -3,7 +3,7 @@
 import { AUTHOR_COLOR_COUNT, KnownNames } from '@engawa/chat-view';
 import { expect, test } from 'vitest';
 
-const people = (count: number, from = 0): string[] => Array.from({ length: count }, (_, at) => `somebody ${from + at}`);
+const people = (count: number, from = 0): string[] => Array.from({ length: count }, (_, at) => `member ${from + at}`);
 
 function namesOf(all: readonly string[]): KnownNames {
   const names = new KnownNames();
@@ -16,7 +16,7 @@ test('recently seen names have different colors, and no name changes its color',
   const before = people(5).map((name) => names.colorIndexOf(name));
   for (const each of people(200, 5)) {
     names.recordActivity(each);
-    names.recordActivity('somebody 0');
+    names.recordActivity('member 0');
   }
   expect(people(5).map((name) => names.colorIndexOf(name))).toEqual(before);
   const all = people(1_000, 1_000);

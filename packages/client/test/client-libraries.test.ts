@@ -152,11 +152,11 @@ test('a client that turns recovery off receives no offset, and is not recovered'
 const SCRIPT = fileURLToPath(new URL('../../../node_modules/socket.io-client/dist/socket.io.min.js', import.meta.url));
 /** A page with the plain Socket.IO client, which recovers after a drop by itself. */
 const PAGE = `
-  window.heard = [];
+  window.received = [];
   window.recovered = [];
   window.socket = io(SERVER, { transports: TRANSPORTS });
   socket.on('connect', () => recovered.push(socket.recovered));
-  socket.on('create:chat:success', ({ message }) => heard.push(message));
+  socket.on('create:chat:success', ({ message }) => received.push(message));
   socket.emit('add:member', { roomId: 'veranda', username: 'ben' });
 `;
 
@@ -166,7 +166,7 @@ test.each([[['polling', 'websocket']], [['websocket']]])('Chromium over %j recov
   const page = await context.newPage();
   await page.addScriptTag({ path: SCRIPT });
   await page.evaluate(PAGE.replace('SERVER', JSON.stringify(url)).replace('TRANSPORTS', JSON.stringify(transports)));
-  const received = () => page.evaluate<string[]>('heard');
+  const received = () => page.evaluate<string[]>('received');
   await until(async () => {
     await say('again');
     return (await received()).length > 0;

@@ -1,7 +1,7 @@
 /** Many joins at once, against the rate limit of a server. */
 import { connect } from '@engawa/client';
 import { LIMITS } from '@engawa/protocol/limits';
-import { connect as connectStock, requestOk, startServer } from '@engawa/testkit/processes/server';
+import { connect as connectPlain, requestOk, startServer } from '@engawa/testkit/processes/server';
 import { expect, onTestFinished, test } from 'vitest';
 
 const { burst, perSecond } = LIMITS.rates.joins;
@@ -10,7 +10,7 @@ const rooms = Array.from({ length: burst + OVER }, (_, index) => `room ${index}`
 
 test('many joins at once finish as fast as the rate limit allows, in order, with few refused requests', async () => {
   const { url } = await startServer();
-  const owners = [await connectStock(url), await connectStock(url)];
+  const owners = [await connectPlain(url), await connectPlain(url)];
   for (const [index, roomId] of rooms.entries())
     await requestOk(owners[index % owners.length]!, 'create:room', { roomId, username: 'owner' });
 

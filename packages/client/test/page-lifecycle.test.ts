@@ -1,6 +1,6 @@
 /** Pending requests outlive room objects, clients, names and rooms: on a real server, over a network with faults. */
 import { type Client, type ClientOptions, type ClientStorage, connect, JoinError, type Room } from '@engawa/client';
-import { collectEvents, connect as connectStock, requestOk, sendRequest, startServer, until } from '@engawa/testkit/processes/server';
+import { collectEvents, connect as connectPlain, requestOk, sendRequest, startServer, until } from '@engawa/testkit/processes/server';
 import { type FaultyProxy, startProxy } from '@engawa/testkit/proxies/faulty-proxy';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { listableMemoryStorage, memoryStorage, slowStorage, unsentIn } from './helpers/clients.ts';
@@ -137,7 +137,7 @@ test('pending chats of a member whose name was taken stay, and are sent under th
   await first.close();
   expect(await sent.settled).toMatchObject({ ok: false, error: { code: 'closed' } });
   proxy.refuse(false);
-  const outsider = await connectStock(url);
+  const outsider = await connectPlain(url);
   await until(async () => (await sendRequest(outsider, 'add:member', { roomId: 'veranda', username: 'aya' })).ok, 'the name is free');
   const second = open({ storage: memoryStorage(items) });
   await expect(second.join('veranda', { username: 'aya' })).rejects.toMatchObject({ code: 'name_taken' });
@@ -235,7 +235,7 @@ test('chats for a deleted room are not sent to a new one with its id, but fail, 
   const { url, proxy, open } = await setUp();
   const stored = {};
   const first = open({ storage: memoryStorage(stored) });
-  const owner = await connectStock(url);
+  const owner = await connectPlain(url);
   await requestOk(owner, 'create:room', { roomId: 'veranda', username: 'ben' });
   const room = await first.join('veranda', { username: 'aya' });
   await room.send('before').settled;
@@ -245,7 +245,7 @@ test('chats for a deleted room are not sent to a new one with its id, but fail, 
   void room.react(seq, '👍');
   await first.close();
   await requestOk(owner, 'delete:room', { roomId: 'veranda', username: 'ben' });
-  const outsider = await connectStock(url);
+  const outsider = await connectPlain(url);
   await requestOk(outsider, 'create:room', { roomId: 'veranda', username: 'mallory' });
   await requestOk(outsider, 'create:chat', { roomId: 'veranda', username: 'mallory', message: 'hello' });
   proxy.refuse(false);
@@ -268,13 +268,13 @@ test('chats for a deleted room are not sent to a new one with its id, but fail, 
 
 test('a client that was away while its room was replaced does not join the new one by itself', async () => {
   const { url, proxy, open } = await setUp();
-  const owner = await connectStock(url);
+  const owner = await connectPlain(url);
   await requestOk(owner, 'create:room', { roomId: 'veranda', username: 'ben' });
   const room = await open().join('veranda', { username: 'aya' });
   await goOffline(proxy, room);
   const sent = room.send('a secret');
   await requestOk(owner, 'delete:room', { roomId: 'veranda', username: 'ben' });
-  const outsider = await connectStock(url);
+  const outsider = await connectPlain(url);
   await requestOk(outsider, 'create:room', { roomId: 'veranda', username: 'mallory' });
   const comings = collectEvents(outsider, 'add:member:success');
   proxy.refuse(false);
@@ -291,7 +291,7 @@ test('a room id and a username are equal in all of their Unicode forms', async (
   const room = await client.join(id, { username: name, create: true });
   expect([room.id, room.username]).toEqual(['caf\u00e9', 'Am\u00e9lie']);
   expect(await client.join('caf\u00e9', { username: 'Am\u00e9lie' })).toBe(room);
-  const ben = await connectStock(url);
+  const ben = await connectPlain(url);
   await requestOk(ben, 'add:member', { roomId: id, username: 'ben' });
   await requestOk(ben, 'create:chat', { roomId: id, username: 'ben', message: 'hello' });
   await until(() => room.timeline.chats.length === 1, 'it is received');

@@ -23,7 +23,7 @@ test(`${rounds} rounds of kill -9 under clients that stay: none misses an entry 
 
   expect(figures.faults).toEqual([]);
   expect(figures.socketIo.unknownClients, 'plain clients that were not recovered although they had received something').toBe(0);
-  expect(figures.socketIo.recovered, 'stock clients that were recovered').toBeGreaterThan(figures.socketIo.newcomers);
+  expect(figures.socketIo.recovered, 'plain clients that were recovered').toBeGreaterThan(figures.socketIo.newcomers);
   expect(figures.repeated, 'commands were stored, their answers lost').toBeGreaterThan(0);
   // Plain Socket.IO clients that only poll need six round trips with a server that is up for a second.
   expect(figures.minReconnectShare, 'all reconnected again and again').toBeGreaterThan(0.02);

@@ -2,7 +2,7 @@
  * On a network of 16 KB a second, missed entries arrive in parts, each within its time-out, and so do the chats of a joined room.
  */
 import { type ClientOptions, connect, type Room } from '@engawa/client';
-import { connect as connectStock, requestOk, startServer } from '@engawa/testkit/processes/server';
+import { connect as connectPlain, requestOk, startServer } from '@engawa/testkit/processes/server';
 import { type FaultyProxy, startProxy } from '@engawa/testkit/proxies/faulty-proxy';
 import { expect, onTestFinished, test } from 'vitest';
 
@@ -20,7 +20,7 @@ interface Line {
 async function line(options: ClientOptions): Promise<Line> {
   const { url } = await startServer({ rateLimits: 'off' });
   const proxy = await startProxy({ port: Number(new URL(url).port) });
-  const ben = await connectStock(url);
+  const ben = await connectPlain(url);
   await requestOk(ben, 'create:room', { roomId, username: 'ben' });
   return {
     proxy,

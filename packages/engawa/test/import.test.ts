@@ -94,7 +94,7 @@ async function oddDatabase(redis: RedisServer): Promise<void> {
   await enter(redis, 'empty');
   await enter(redis, 'text');
   await redis.runRaw('SET', 'chat::text', 'not a list');
-  await say(redis, 'no such room', ['eve', 'is anybody here?']);
+  await say(redis, 'no such room', ['eve', 'is anyone here?']);
   await redis.runRaw('SADD', 'members', 'nowhere::eve');
 }
 
@@ -134,7 +134,7 @@ test('an import brings all rooms and chats, the oldest first, and leaves the sou
       ['spaces', [['aya', 'in spaces']]],
       ['__proto__', []],
       ['empty', []],
-      ['no such room', [['eve', 'is anybody here?']]],
+      ['no such room', [['eve', 'is anyone here?']]],
     ]),
   );
   expect(await digestOf(redis)).toBe(before);

@@ -44,10 +44,10 @@ async function fill(folder: string): Promise<void> {
 /** The whole content of a folder, as export chunks: two stores of one kind export the same chunks. */
 async function contentsOf(folder: string): Promise<RoomChunk[]> {
   const store = await openEmbedded({ folder });
-  const parcels: RoomChunk[] = [];
-  for (const { room } of (await store.listRooms({ limit: 100 })).rooms) parcels.push(...(await partsOf(store, room)));
+  const chunks: RoomChunk[] = [];
+  for (const { room } of (await store.listRooms({ limit: 100 })).rooms) chunks.push(...(await partsOf(store, room)));
   await store.close();
-  return parcels;
+  return chunks;
 }
 
 async function partsOf(store: Store, room: string): Promise<RoomChunk[]> {

@@ -1,4 +1,4 @@
-/** When a text mentions a name. */
+/** Mentions of a name in a text. */
 
 import { mentions } from '@engawa/protocol/mentions';
 import { seed } from '@engawa/testkit/seed';

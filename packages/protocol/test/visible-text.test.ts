@@ -1,4 +1,4 @@
-/** Which names, reactions and chats show what they are. */
+/** Valid names, reactions and chats. */
 import { events, LIMITS, newRoomId, newUsername } from '@engawa/protocol';
 import { describe, expect, test } from 'vitest';
 
@@ -7,7 +7,7 @@ const { message } = events['create:chat'].payload.shape;
 const { message: edit } = events['update:chat'].payload.shape;
 const { username: oldUsername, roomId: oldRoomId } = events['create:chat'].payload.shape;
 
-/** Names that people have, as they type them. */
+/** Real names, as they are typed. */
 const honest = [
   'aya',
   'Aya Mori',
@@ -97,7 +97,7 @@ test.each(honest)('%j is an ordinary name and room id', (name) => {
   for (const schema of [newUsername, newRoomId]) expect(schema.parse(name)).toBe(name.normalize('NFC'));
 });
 
-/** What it is, and the text; a name with it in its middle. */
+/** A description, and the text; it is tested in the middle of a name. */
 const hidden: [what: string, text: string][] = [
   ['the blank of Braille', 'aya\u2800'],
   ['an annotation anchor', 'aya\ufff9'],

@@ -787,10 +787,10 @@ describe('after reopening', () => {
     const source = await open(newFolder());
     await add(source, 'den', null, draft('opens'));
     await joinAs(source, 'n1');
-    const parcel = await source.exportChunk('den', null);
+    const chunk = await source.exportChunk('den', null);
     const folder = newFolder();
     const store = await open(folder, { clock: () => 1_000_000 });
-    await store.importChunk(parcel!);
+    await store.importChunk(chunk!);
     const before = await pictureOf(store);
     expect(before.expired).toEqual([{ room: 'den', key: 'lease/n1' }]);
     await store.close();
@@ -851,7 +851,7 @@ describe('concurrent appends', () => {
 
   test('appends beyond the queue limit are refused as busy, and the others are answered', async () => {
     const store = await open(newFolder());
-    const asked = times(51_000, () => store.append('den', { epoch: 'no such life', expectedVersions: [], drafts: [draft('in vain')] }));
+    const asked = times(51_000, () => store.append('den', { epoch: 'no such epoch', expectedVersions: [], drafts: [draft('refused')] }));
     const answers = await Promise.allSettled(asked);
     const busy = answers.flatMap((answer) => (answer.status === 'rejected' ? [answer.reason as unknown] : []));
     expect([busy.length > 0, busy.length <= 1_000]).toEqual([true, true]);

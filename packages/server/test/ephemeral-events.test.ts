@@ -106,7 +106,7 @@ test('ephemeral events have a rate of their own, and do not use that of chats', 
   const { ben } = await startRoom({ rateLimits: 'on' });
   const answers = await Promise.all(Array.from({ length: 80 }, () => sendRequest(ben, 'start:typing', { roomId, username: 'ben' })));
   expect(answers.filter((answer) => !answer.ok && answer.error.code === 'rate_limited').length).toBeGreaterThan(0);
-  await say(ben, 'ben', 'still heard');
+  await say(ben, 'ben', 'still received');
 });
 
 describe('presence', () => {

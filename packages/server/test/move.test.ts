@@ -126,10 +126,10 @@ test('repeated after a failure, it continues, and skips complete rooms', async (
   await fill(source);
   let unpacked = 0;
   const failing = withOverrides(target, {
-    importChunk: async (parcel) => {
-      if (parcel.room === 'large' && parcel.next !== null && parcel.entries[0]?.seq !== 1) throw new Error('The power is gone.');
+    importChunk: async (chunk) => {
+      if (chunk.room === 'large' && chunk.next !== null && chunk.entries[0]?.seq !== 1) throw new Error('The power is gone.');
       unpacked += 1;
-      return target.importChunk(parcel);
+      return target.importChunk(chunk);
     },
   });
   await expect(migrateRooms({ source, target: failing }, quiet)).rejects.toThrow('The power is gone.');
@@ -196,10 +196,10 @@ test('a concurrent write to the source is detected, and nothing of an ended room
   let packed = 0;
   const busy = withOverrides(ways.source, {
     exportChunk: async (room, next) => {
-      const parcel = await ways.source.exportChunk(room, next);
+      const chunk = await ways.source.exportChunk(room, next);
       if (room === 'large' && packed++ === 0) await say(ways.source, 'large', draft('meanwhile', { eraseSeqs: [1] }));
       if (room === 'ends' && next === null) await say(ways.source, 'ends', draft('ends', { endsRoom: true }));
-      return parcel;
+      return chunk;
     },
   });
   await migrateRooms({ source: busy, target: ways.target }, quiet);
@@ -212,7 +212,7 @@ test('a concurrent write to the source is detected, and nothing of an ended room
   expect(await contentsOf(ways.target)).toEqual(await contentsOf(ways.source));
 });
 
-const alterations: [what: string, alter: (parcel: RoomChunk) => void, differs: string[]][] = [
+const alterations: [what: string, alter: (chunk: RoomChunk) => void, differs: string[]][] = [
   ['a text', ({ entries }) => (entries[3]!.body = { text: 'another' }), ['entries']],
   ['a time', ({ entries }) => (entries[3]!.at += 1), ['entries']],
   ['a missing entry', ({ entries }) => entries.pop(), ['entries', 'idempotency keys']],
@@ -235,8 +235,8 @@ const alterations: [what: string, alter: (parcel: RoomChunk) => void, differs: s
 test.each(alterations)('the comparison finds %s', async (_, alter, differs) => {
   const ways = { source: openMemory(), target: openMemory() };
   await openRoom(ways.source, 'den', member('aya'), member('ben'), draft('hello'), draft('tea?'));
-  const parcel = (await ways.source.exportChunk('den', null))!;
-  alter(parcel);
-  await ways.target.importChunk(parcel);
+  const chunk = (await ways.source.exportChunk('den', null))!;
+  alter(chunk);
+  await ways.target.importChunk(chunk);
   expect((await compareRooms(ways, quiet)).differences).toEqual({ count: 1, samples: [{ room: 'den', sections: differs }] });
 });

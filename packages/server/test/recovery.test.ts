@@ -26,7 +26,7 @@ const GRACE = 300;
 type ReceivedEntry = Record<string, unknown>;
 
 /** A plain Socket.IO client that reconnects on request, and records the entries that it received. */
-async function stock(url: string): Promise<{ socket: Socket; received: [event: string, payload: ReceivedEntry][] }> {
+async function connectPlain(url: string): Promise<{ socket: Socket; received: [event: string, payload: ReceivedEntry][] }> {
   const socket = await connect(url);
   const received: [string, ReceivedEntry][] = [];
   socket.onAny((event: string, payload: ReceivedEntry) => {
@@ -66,7 +66,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
   test('a dropped client is recovered: it receives what it missed, once, in order, before anything new', async () => {
     const { url } = await startServer({ store: await open(), rateLimits: 'off' });
     const aya = await connect(url);
-    const { socket: ben, received } = await stock(url);
+    const { socket: ben, received } = await connectPlain(url);
     await requestOk(aya, 'create:room', { roomId, username: 'aya' });
     await requestOk(ben, 'add:member', { roomId, username: 'ben' });
     await say(aya, 'aya', '0');
@@ -86,7 +86,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
 
   test('requesting the own name again, as tutorial clients do, succeeds and changes nothing', async () => {
     const { url, store } = await startServer({ store: await open() });
-    const { socket: ben, received } = await stock(url);
+    const { socket: ben, received } = await connectPlain(url);
     await requestOk(ben, 'create:room', { roomId, username: 'ben' });
     await drop(ben);
     expect(await reconnect(ben)).toBe(true);
@@ -100,7 +100,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
 
   test('another server on the same log recovers the client, as after a restart', async () => {
     const first = await startServer({ store: await open() });
-    const { socket: ben, received } = await stock(first.url);
+    const { socket: ben, received } = await connectPlain(first.url);
     await requestOk(ben, 'create:room', { roomId, username: 'ben' });
     await say(ben, 'ben', '0');
     await until(() => chatsIn(received).length === 1, 'the client received it');
@@ -117,7 +117,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
   test('a guest whose lease expired, and for whom there is no space to rejoin, is notified and stays connected', async () => {
     const first = await startServer({ store: await open(), graceMs: GRACE });
     const aya = await connect(first.url);
-    const { socket: ben } = await stock(first.url);
+    const { socket: ben } = await connectPlain(first.url);
     await requestOk(aya, 'create:room', { roomId, username: 'aya' });
     await requestOk(ben, 'add:member', { roomId, username: 'ben' });
     await first.stop();
@@ -133,7 +133,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
   test('a guest whose lease expired meanwhile is recovered, and a member again', async () => {
     const { url, store } = await startServer({ store: await open(), graceMs: GRACE });
     const aya = await connect(url);
-    const { socket: ben, received } = await stock(url);
+    const { socket: ben, received } = await connectPlain(url);
     await requestOk(aya, 'create:room', { roomId, username: 'aya' });
     await requestOk(ben, 'add:member', { roomId, username: 'ben' });
     await drop(ben);
@@ -153,7 +153,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
   test('a member who was removed meanwhile does not rejoin', async () => {
     const { url } = await startServer({ store: await open() });
     const aya = await connect(url);
-    const { socket: ben, received } = await stock(url);
+    const { socket: ben, received } = await connectPlain(url);
     await requestOk(aya, 'create:room', { roomId, username: 'aya' });
     await requestOk(ben, 'add:member', { roomId, username: 'ben' });
     await until(() => received.length === 1, 'the client has joined');
@@ -168,7 +168,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
   test('a member who is removed during the replay receives no entry after the removal', async () => {
     const { url } = await startServer({ store: await open(), rateLimits: 'off' });
     const aya = await connect(url);
-    const { socket: ben, received } = await stock(url);
+    const { socket: ben, received } = await connectPlain(url);
     await requestOk(aya, 'create:room', { roomId, username: 'aya' });
     await requestOk(ben, 'add:member', { roomId, username: 'ben' });
     await until(() => received.length === 1, 'the client has joined');
@@ -189,7 +189,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
   test('a client with two names in a room receives each entry once', async () => {
     const { url } = await startServer({ store: await open() });
     const aya = await connect(url);
-    const { socket: ben, received } = await stock(url);
+    const { socket: ben, received } = await connectPlain(url);
     await requestOk(aya, 'create:room', { roomId, username: 'aya' });
     for (const username of ['ben', 'benji']) await requestOk(ben, 'add:member', { roomId, username });
     await until(() => received.length === 2, 'the client has joined');
@@ -205,7 +205,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
   test('in several rooms each is complete; entries repeat only where the clocks of rooms differ', async () => {
     const { url, store } = await startServer({ store: await open(), rateLimits: 'off' });
     const aya = await connect(url);
-    const { socket: ben, received } = await stock(url);
+    const { socket: ben, received } = await connectPlain(url);
     const rooms = ['one', 'two', 'three'];
     for (const room of rooms) {
       await requestOk(aya, 'create:room', { roomId: room, username: 'aya' });
@@ -231,7 +231,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
 test('a deleted or replaced text is sent in its current state', async () => {
   const { url } = await startServer();
   const aya = await connect(url);
-  const { socket: ben, received } = await stock(url);
+  const { socket: ben, received } = await connectPlain(url);
   await requestOk(aya, 'create:room', { roomId, username: 'aya' });
   await requestOk(ben, 'add:member', { roomId, username: 'ben' });
   await until(() => received.length === 1, 'the client has joined');
@@ -253,7 +253,7 @@ test('a deleted or replaced text is sent in its current state', async () => {
 test('a client that received entries which the log lost is not recovered', async () => {
   const { url, store } = await startServer();
   const aya = await connect(url);
-  const { socket: ben, received } = await stock(url);
+  const { socket: ben, received } = await connectPlain(url);
   await requestOk(aya, 'create:room', { roomId, username: 'aya' });
   await requestOk(ben, 'add:member', { roomId, username: 'ben' });
   const lagging = await copyOf(store);

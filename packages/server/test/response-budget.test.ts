@@ -7,18 +7,18 @@ import { describe, expect, test } from 'vitest';
 import { MAX_RESPONSE_BYTES } from '#domain/response-budget.js';
 import { chatKey } from '#domain/room-keys.js';
 
-/** As large as a text may be. */
+/** A text of maximal length. */
 const LONG = '部'.repeat(LIMITS.textCodePoints);
 const bytesOf = (answer: unknown): number => Buffer.byteLength(JSON.stringify(answer));
-/** As it goes over the line. */
+/** The size of a value as JSON. */
 const frameOf = (answer: unknown): number => bytesOf([answer]) + '43999999'.length;
-/** What Python's `websockets` takes. */
+/** The message limit of Python's `websockets`. */
 const FRAME_BYTES = 2 ** 20;
 const upTo = (count: number): number[] => Array.from({ length: count }, (_, index) => index);
 
 type Held = { roomId: string; username: string; epoch: string; seq: number; id?: string | null };
 
-/** Keeps so many chats, as many as one append takes at a time. */
+/** Stores this number of chats, in appends of maximal size. */
 async function fill(store: Store, roomId: string, count: number, chat: (index: number) => Partial<Draft> = () => ({})): Promise<void> {
   const { epoch } = await store.read(roomId, {});
   const drafts = upTo(count).map((index) => {
@@ -27,12 +27,12 @@ async function fill(store: Store, roomId: string, count: number, chat: (index: n
   });
   for (let at = 0; at < drafts.length; at += 20) {
     await store.append(roomId, { epoch, expectedVersions: [], drafts: drafts.slice(at, at + 20) });
-    // Who is in the room reads it meanwhile.
+    // Connections in the room read it meanwhile.
     await new Promise((resolve) => setImmediate(resolve));
   }
 }
 
-/** All of its chats were replaced by long texts, which are in keys: the bodies in the log are gone. */
+/** All of its chats were replaced by long texts, which are in keys: the bodies in the log are erased. */
 async function replaceAll(store: Store, roomId: string): Promise<void> {
   const seqs = await seqsOf(store, roomId);
   await fill(store, roomId, seqs.length, (index) => ({
@@ -176,7 +176,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     for (const { roomId } of held) await fill(store, roomId, 60);
     read = 0;
     await requestOk(aya, 'resume:rooms', { rooms: held.map((each) => ({ ...each, epoch: 'another' })), limit: LIMITS.pageMax });
-    // What a page says that is then answered with a reset, what that is answered with, and what is counted as unread.
+    // Reads for the page before the reset, for the reset, and for the unread count.
     expect(read).toBeLessThan(3 * MAX_RESPONSE_BYTES);
   });
 

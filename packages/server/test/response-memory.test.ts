@@ -9,7 +9,7 @@ const ANSWER = 100;
 const newAddress = (answerBytes: number | null = 300): AddressBudgets => new AddressBudgets({ ...LIMITS.perAddress, answerBytes });
 const never = new Promise<void>(() => undefined);
 
-/** Takes memory for an answer, and says when it has it. */
+/** Reserves memory for an answer, and records when it is granted. */
 function taking(memory: ResponseMemory, budgets: AddressBudgets | undefined, disconnect = (): void => undefined) {
   const taken: { hold?: MemoryReservation } = {};
   void memory.reserve({ budgets, disconnect }, ANSWER).then((hold) => (taken.hold = hold));

@@ -18,7 +18,7 @@ const unknownClients = (count: number, from = 0): Held[] =>
   upTo(count).map((index) => ({ roomId: `nowhere ${from + index}`, username: 'x', epoch: 'x', seq: 0 }));
 
 describe.each(storeKinds)('on the %s store', (_, open) => {
-  /** A client that is in many rooms, by a server that lifts its rates. */
+  /** A client that has joined many rooms on a server without rate limits. */
   async function resident(rooms: number): Promise<{ store: Store; session: string; held: Held[] }> {
     const { url, store, stop } = await startServer({ store: await open(), rateLimits: 'off' });
     const socket = await connect(url);
@@ -49,7 +49,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     );
     expect(calls).toMatchObject({ listTickets: 1, append: 0 });
     expect(calls.read).toBeLessThan(roomsPerResume + 10);
-    // Rooms are compared with their logs now and then.
+    // Rooms are compared with their logs periodically.
     expect(calls.readPage).toBeLessThan(10);
   });
 

@@ -1,4 +1,4 @@
-/** When logs are trimmed, by how many nodes at once, and what it costs when there is nothing to do. */
+/** When logs are trimmed, by several nodes at once, and the cost when there is nothing to do. */
 import { randomUUID } from 'node:crypto';
 import type { Retention } from '@engawa/protocol';
 import { type Draft, type MemoryStore, openMemory, type Store, StoreError } from '@engawa/server';
@@ -22,14 +22,14 @@ afterEach(async () => {
 
 const pass = (milliseconds: number) => vi.advanceTimersByTimeAsync(milliseconds);
 
-/** It may be in the midst of a round, which takes its time. */
+/** A round may be running, which takes time. */
 async function closed(keeper: RetentionJob): Promise<void> {
   const closing = keeper.close();
   await pass(HOUR);
   await closing;
 }
 
-/** A node, as far as it trims. */
+/** The retention job of a node. */
 function keep(store: Store, { bounds = {}, here = [] }: { bounds?: Retention; here?: string[] } = {}) {
   const errors: unknown[] = [];
   const keeper = new RetentionJob({
@@ -50,7 +50,7 @@ function keep(store: Store, { bounds = {}, here = [] }: { bounds?: Retention; he
 const originals = new WeakMap<Store, Store>();
 const original = (store: Store): Store => originals.get(store) ?? store;
 
-/** The store, and what is asked of it. */
+/** The store, with a record of its calls. */
 function watched(store: MemoryStore): { store: Store; asked: string[] } {
   const asked: string[] = [];
   const note = (name: 'read' | 'readPage' | 'listRooms' | 'trim') => (room: never, ask: never) => {

@@ -1,4 +1,4 @@
-/** What a policy takes from a log: exactly what it says, whatever the log went through. */
+/** A retention policy removes exactly the entries that it names, for any history of the log. */
 import { randomUUID } from 'node:crypto';
 import type { Retention } from '@engawa/protocol';
 import { type Draft, openMemory, type Store } from '@engawa/server';
@@ -9,12 +9,12 @@ import { bodyBytes, planTrim, readEffectiveRetention } from '#domain/retention.j
 
 const ROOM = 'den';
 
-/** A log, and the plain truth about it. */
+/** A log, and a reference model of it. */
 class Setup {
   now = 1_700_000_000_000;
   readonly store: Store = openMemory({ clock: () => this.now });
   epoch: string | null = null;
-  /** All that there were; null once trimmed. */
+  /** All entries ever; null once trimmed. */
   readonly entries: ({ at: number; bytes: number } | null)[] = [];
   #latestAt = 0;
 
@@ -24,7 +24,7 @@ class Setup {
     const appended = await this.store.append(ROOM, { epoch: this.epoch, expectedVersions: [], drafts: [draft] });
     if (appended.outcome === 'stale') throw new Error('The append was stale.');
     this.epoch = appended.epoch;
-    // The time of entries never goes back, whatever the clock does.
+    // The time of entries never goes back, even if the clock does.
     this.#latestAt = Math.max(this.#latestAt, this.now);
     this.entries.push({ at: this.#latestAt, bytes: Buffer.byteLength(JSON.stringify(body)) });
     for (const seq of eraseSeqs) {
@@ -38,7 +38,7 @@ class Setup {
     this.entries.fill(null, 0, Math.max(below - 1, 0));
   }
 
-  /** The same answer, found by looking at everything from the newest on. */
+  /** The same answer by a full scan from the newest entry. */
   firstToStay({ maxAge = Infinity, maxCount = Infinity, maxBytes = Infinity }: Retention): number {
     const there = this.entries.flatMap((entry, index) => (entry ? [{ seq: index + 1, ...entry }] : []));
     const oldest = there[0]?.seq ?? this.entries.length + 1;
@@ -164,7 +164,7 @@ describe('the entries that stay', () => {
           allowed.push(setup.firstToStay(policy));
           return answered;
         };
-        // Pages are short, so that much comes between them.
+        // Pages are short, so that many writes come between them.
         const changing = withOverrides(setup.store, {
           read: (room, ask) => thenHappens(setup.store.read(room, ask)),
           readPage: (room, ask) => thenHappens(setup.store.readPage(room, { ...ask, limit: Math.min(ask.limit, 3) })),

@@ -127,7 +127,7 @@ describe('with a manual clock', () => {
 });
 
 describe.each(storeKinds)('on real sockets, on the %s store', (_, open) => {
-  /** Everything of a lifetime here takes a moment. */
+  /** All times of rooms are short here. */
   const options = { graceMs: 200, trimIntervalMs: 20, rateLimits: 'off' as const };
 
   test('a room that its members left without a chat ends, its id and the quota of its owner are free again, and other rooms stay', async () => {

@@ -1,4 +1,4 @@
-/** The list of rooms, on real sockets: what it says, and that it costs the store one question. */
+/** The list of rooms, on real sockets: its content, and its cost of one query to the store. */
 import type { Store } from '@engawa/server';
 import { connect, requestOk, startServer, withOverrides } from '@engawa/testkit/processes/server';
 import { storeKinds } from '@engawa/testkit/stores';
@@ -18,7 +18,7 @@ test.each(storeKinds)('list:rooms sends the %s store one query, for any number o
   asked.length = 0;
 
   const { rooms, hasMore } = await requestOk(ben, 'list:rooms', { limit: 50 });
-  // The server looks at silent rooms of its own accord, one or two at a time.
+  // The server checks silent rooms by itself, one or two at a time.
   expect(asked.filter((name) => name === 'listRooms')).toHaveLength(1);
   expect(asked.length).toBeLessThan(ROOMS / 4);
   expect(hasMore).toBe(true);
@@ -34,7 +34,7 @@ test.each(storeKinds)('list:rooms sends the %s store one query, for any number o
   });
 });
 
-/** The store, which notes what it is asked to read. */
+/** The store, with a record of its reads. */
 function noting(store: Store, asked: string[]): Store {
   const note = <Name extends 'read' | 'readPage' | 'listKeys' | 'listRooms'>(name: Name): Store[Name] =>
     ((...args: never[]) => {

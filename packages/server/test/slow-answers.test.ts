@@ -1,4 +1,4 @@
-/** Who asks for much and reads little: answers wait for their reader before they are made, and others notice nothing. */
+/** Clients that request much and read little: an answer is made only when earlier ones are read, and other clients are not affected. */
 import { LIMITS } from '@engawa/protocol';
 import type { Store } from '@engawa/server';
 import { connectRaw, openRawPolling, openRawWebSocket, type RawWebSocket } from '@engawa/testkit/actors/raw-clients';
@@ -10,11 +10,11 @@ import { ATTACKER_HEADERS, type BystanderScenario, forwardedFor, ROOM, startWith
 
 const LONG = '部'.repeat(LIMITS.textCodePoints);
 const MIB = 1024 * 1024;
-/** More than the system takes for a connection on this machine, in answers of a megabyte. */
+/** More answers of a megabyte than the operating system buffers for a connection. */
 const MANY = 40;
 const upTo = (count: number): number[] => Array.from({ length: count }, (_, index) => index);
 
-/** A scene whose room has a megabyte of chats, and how many large pages were read of it. */
+/** A server with a room of a megabyte of chats, and the number of large pages that were read. */
 async function setUp(options: Parameters<typeof startWithBystanders>[0] = {}): Promise<BystanderScenario & { pages: () => number }> {
   const inner = await newStore();
   let pages = 0;
@@ -49,7 +49,7 @@ async function slowReader(url: string, name: string, headers: Record<string, str
   return raw;
 }
 
-/** No more pages are read, for a while. */
+/** Resolves when no page was read for a while. */
 async function untilNoMore(pages: () => number): Promise<number> {
   for (let before = -1; pages() !== before; ) {
     before = pages();

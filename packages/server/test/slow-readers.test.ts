@@ -16,7 +16,7 @@ interface Received extends Record<string, unknown> {
   seq: number;
 }
 
-/** A client by hand, which can stop reading. */
+/** A raw client, which can stop reading. */
 class SlowReader {
   readonly raw: RawWebSocket;
 
@@ -73,7 +73,7 @@ async function startSetup(rooms: string[], options: Parameters<typeof startServe
 }
 
 const say = (aya: Socket, roomId: string, message: string) => requestOk(aya, 'create:chat', { roomId, username: 'aya', message });
-/** Whether they are given offsets or not. */
+/** With and without offsets. */
 const receives = ({ adapter: { rooms } }: Setup, roomId: string): number =>
   (rooms.get(`room:${roomId}`)?.size ?? 0) + (rooms.get(`plain:${roomId}`)?.size ?? 0);
 const headOf = async ({ store }: Setup, roomId: string): Promise<number> => (await store.read(roomId, {})).head;
@@ -81,9 +81,9 @@ const numbers = (from: number, to: number): number[] => Array.from({ length: to 
 
 /** Sends chats until the slow reader is no longer in the room of the adapter. */
 async function talkUntilBehind(setup: Setup, roomId: string, hearers = 1): Promise<void> {
-  // So few at a time that far less than a megabyte waits in the end: with more, what the client asks waits until it reads.
+  // Few at a time, so that far less than a megabyte is buffered in the end: with more, requests of the client wait until it reads.
   for (let said = 0; receives(setup, roomId) > hearers; said += 10) {
-    if (said > 20_000) throw new Error('He never fell behind.');
+    if (said > 20_000) throw new Error('The reader never fell behind.');
     await Promise.all(numbers(1, 10).map((number) => say(setup.aya, roomId, `${number} ${LONG}`)));
   }
 }

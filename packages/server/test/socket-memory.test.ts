@@ -1,6 +1,6 @@
 /**
- * What an idle connection keeps. It fails when a new version of engine.io, socket.io or ws keeps it elsewhere: the server
- * runs as well then, only in more memory.
+ * The memory that an idle connection retains. It fails when a new version of engine.io, socket.io or ws stores it elsewhere: the server
+ * still works then, but uses more memory.
  */
 import type { EventEmitter } from 'node:events';
 import { connectRaw, openRawWebSocket } from '@engawa/testkit/actors/raw-clients';

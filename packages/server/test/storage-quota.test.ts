@@ -1,4 +1,4 @@
-/** What a store holds at most, on real sockets: what adds is refused, members go on reading, and freed space lets writing go on. */
+/** The storage quota, on real sockets: writes that add are refused, members still read, and freed space allows writes again. */
 
 import { connect, nextEvent, requestError, requestOk, sendRequest, startServer, until } from '@engawa/testkit/processes/server';
 import { storeKinds } from '@engawa/testkit/stores';

@@ -219,7 +219,7 @@ describe('an absent member', () => {
     const outcomes = { caught_up: 0, more: 0, too_old: 0 };
     let place: { seq: number; id: string | null } = { seq: 0, id: null };
     for (let round = 0; round < 300 || outcomes.too_old < 3; round += 1) {
-      // Now and then so slow that it is trimmed meanwhile, else fast.
+      // Sometimes so slow that the log is trimmed meanwhile, otherwise fast.
       if (round % 10 === 0) await new Promise((resolve) => setTimeout(resolve, 60));
       const [answer] = (await requestOk(ben, 'resume:rooms', { rooms: [{ roomId, username: 'ben', epoch, ...place }], limit: 7 })).rooms;
       if (!answer || answer.outcome === 'refused' || answer.outcome === 'reset') throw new Error(JSON.stringify(answer));

@@ -1,4 +1,4 @@
-/** What a client has not read, by what the system takes: real sockets below, and Engine.IO's side of them by hand. */
+/** The unread data of a client, as far as the operating system shows it: real sockets, and a stub of Engine.IO's side. */
 import { EventEmitter, once } from 'node:events';
 import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -7,10 +7,10 @@ import type { Server } from 'socket.io';
 import { expect, onTestFinished, test } from 'vitest';
 import { type EngineConn, UnreadTracker } from '#socketio/unread-tracker.js';
 
-/** More than the system takes for one connection. */
+/** More than the operating system buffers for one connection. */
 const LARGE = 'x'.repeat(32 * 1024 * 1024);
 
-/** A connection that polls: each poll is answered at once, over a connection of its own, of which only the head is read. */
+/** A polling connection: each poll is answered at once, on a connection of its own, of which only the head is read. */
 async function polling() {
   const engine = new EventEmitter();
   const unread = new UnreadTracker(engine as unknown as Server['engine']);

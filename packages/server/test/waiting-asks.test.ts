@@ -1,4 +1,4 @@
-/** What is asked and cannot be begun yet: bounded in bytes, of a connection, of an address and of the node. */
+/** Queued requests: bounded in bytes, for a connection, an address and the node. */
 import { LIMITS } from '@engawa/protocol';
 import { connect, until, withOverrides } from '@engawa/testkit/processes/server';
 import { newStore } from '@engawa/testkit/stores';
@@ -49,7 +49,7 @@ test('an address has eight megabytes of queued requests at most, over all its co
   const all = Array.from({ length: perAddress.connections }, () => newConnection({ address }));
   let accepted = 0;
   for (const { ask } of all) accepted += countOf(() => ask(LONG));
-  // The first of each is begun at once.
+  // The first request of each starts at once.
   expect((accepted - all.length) * 2 * LONG.length).toBeLessThanOrEqual(Number(perAddress.waitingBytes));
   const other = newConnection();
   expect(other.ask(LONG) && other.ask(LONG)).toBe(true);

@@ -17,7 +17,7 @@ import { newStore, storeKinds } from '@engawa/testkit/stores';
 import type { Socket } from 'socket.io-client';
 import { describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import { draftExpiry as lapseOf } from '#domain/members.js';
+import { draftExpiry } from '#domain/members.js';
 import { type MemberValue, memberKey } from '#domain/room-keys.js';
 
 const roomId = 'veranda';
@@ -264,7 +264,7 @@ async function expireMember(store: Store, username: string): Promise<void> {
   const key = memberKey(username);
   const { epoch, keys } = await store.read(roomId, { keys: [key] });
   const gone = keys.get(key)?.value as unknown as MemberValue;
-  await store.append(roomId, { epoch, expectedVersions: [], drafts: [{ id: `${username} lapsed`, ...lapseOf(key, gone, false) }] });
+  await store.append(roomId, { epoch, expectedVersions: [], drafts: [{ id: `${username} expired`, ...draftExpiry(key, gone, false) }] });
 }
 
 /** Each room of a resume is refused by itself. */
@@ -290,9 +290,9 @@ test('every refusal that the protocol lists for an event occurs, and no other', 
   await requestOk(kicked, 'add:member', { roomId, username: 'kicked' });
   await requestOk(aya, 'remove:member', { roomId, username: 'kicked' });
   const expired = await connect(url);
-  await requestOk(expired, 'add:member', { roomId, username: 'lapsed' });
-  await expireMember(store, 'lapsed');
-  await requestOk(await connect(url), 'add:member', { roomId, username: 'lapsed' });
+  await requestOk(expired, 'add:member', { roomId, username: 'expired' });
+  await expireMember(store, 'expired');
+  await requestOk(await connect(url), 'add:member', { roomId, username: 'expired' });
   const resembled = await connect(url);
   await requestOk(resembled, 'add:member', { roomId, username: 'resembled' });
   await expireMember(store, 'resembled');
@@ -341,7 +341,7 @@ test('every refusal that the protocol lists for an event occurs, and no other', 
     ['resume:rooms', ben, held(nowhere), 'room_not_found'],
     ['resume:rooms', ben, held(foreign), 'not_a_member'],
     ['resume:rooms', kicked, held({ roomId, username: 'kicked' }), 'removed'],
-    ['resume:rooms', expired, held({ roomId, username: 'lapsed' }), 'name_taken'],
+    ['resume:rooms', expired, held({ roomId, username: 'expired' }), 'name_taken'],
     ['resume:rooms', resembled, held({ roomId, username: 'resembled' }), 'name_confusable'],
     ['start:typing', ben, foreign, 'not_a_member'],
     ['stop:typing', ben, nowhere, 'not_a_member'],
@@ -389,7 +389,7 @@ describe('the requesting client receives an entry once, complete, and only entri
   function successes(socket: Socket) {
     const all: Record<string, unknown>[] = [];
     socket.onAny((event: string, payload: Record<string, unknown>) => {
-      // Signals come when they come.
+      // Ephemeral events arrive at any time.
       if (event.endsWith(':success') && event !== 'update:presence:success') all.push({ event, ...payload });
     });
     return all;

@@ -582,7 +582,7 @@ test('chats pending under a name that was taken in the meantime are sent under t
   await first.waitForText('1 here');
   await server.stop();
   await first.waitForText('reconnecting');
-  enter(first, 'typed in vain');
+  enter(first, 'typed without effect');
   await first.waitForText('1 waiting to send');
   first.screen.listener?.onClosed();
   await first.exited;
@@ -591,7 +591,7 @@ test('chats pending under a name that was taken in the meantime are sent under t
   const app = openApp(server, { room: 'veranda', storage });
   await app.waitForText('the name aya is taken');
   enter(app, 'aya2');
-  await app.waitForText('aya2 │ typed in vain');
+  await app.waitForText('aya2 │ typed without effect');
 });
 
 test('a room with more unread chats than rows opens at the first unread one', async () => {

@@ -124,11 +124,11 @@ test('a long text is split after a line, a word or a grapheme, and no other char
 });
 
 test('a completion replaces the typed prefix', () => {
-  const editor = typed('hi /he');
-  expect(editor.replaceBeforeCursor(3, '/help ')).toBe(true);
+  const editor = typed('hi /hel');
+  expect(editor.replaceBeforeCursor(4, '/help ')).toBe(true);
   expect(seen(editor)).toBe('hi /help |');
   press(editor, 'ctrl+z');
-  expect(editor.text).toBe('hi /he');
+  expect(editor.text).toBe('hi /hel');
 });
 
 test('long lines wrap, and the cursor is at the typing position', () => {

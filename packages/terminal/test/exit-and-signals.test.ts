@@ -143,7 +143,7 @@ test('a broken pipe ends the client silently', async () => {
   child.stderr.on('data', (text: Buffer) => (complained += String(text)));
   await until(() => said.includes('veranda'), 'it is there');
   await until(async () => {
-    await sendChat(ben, 'is anybody there?');
+    await sendChat(ben, 'is anyone there?');
     const page = await ben.listMembers();
     return page.ok && page.members.every(({ username, presence }) => username !== 'aya' || presence !== 'online');
   }, 'it has left');

@@ -49,7 +49,7 @@ const chat = (number: number): Draft => ({
 
 async function append(store: Store, epoch: string | null, drafts: Draft[]): Promise<string> {
   const appended = await store.append('veranda', { epoch, expectedVersions: [], drafts });
-  if (appended.outcome === 'stale') throw new Error('Somebody else writes to it.');
+  if (appended.outcome === 'stale') throw new Error('Another process writes to the room.');
   return appended.epoch;
 }
 

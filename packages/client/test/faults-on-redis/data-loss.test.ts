@@ -121,7 +121,7 @@ test('F12: after FLUSHALL and a new room with the same id all clients learn it, 
   await Promise.all(people.map((person) => person.sendChats(20)));
   const outsider = await connect(nodes[1]!.url);
   await redis.runCommand('FLUSHALL');
-  await requestOk(outsider, 'create:room', { roomId: ROOM, username: 'stranger' });
+  await requestOk(outsider, 'create:room', { roomId: ROOM, username: 'eve' });
   // A room with the id of a deleted one is a new room: no client joins it by itself.
   await until(() => people.every(({ room }) => room.state === 'ended'), 'their room is gone');
   for (const person of people) {

@@ -112,7 +112,7 @@ test('F24: a Redis whose memory is full refuses chats and is still read; afterwa
   );
   const { checker } = group;
   const outsider = await connect(nodes[0]!.url);
-  await requestOk(outsider, 'create:room', { roomId: 'den', username: 'stranger' });
+  await requestOk(outsider, 'create:room', { roomId: 'den', username: 'eve' });
   await checker.waitForAcknowledged(100);
   await redis.runCommand('CONFIG', 'SET', 'maxmemory', '1mb');
   // Refused actors retry at different times: so not all of them wait at once.
@@ -121,7 +121,7 @@ test('F24: a Redis whose memory is full refuses chats and is still read; afterwa
     await pause(300);
     return checker.acknowledgedCount === before;
   }, 'nothing is acknowledged any more');
-  const said = { roomId: 'den', username: 'stranger', message: 'hello' };
+  const said = { roomId: 'den', username: 'eve', message: 'hello' };
   expect(await sendRequest(outsider, 'create:chat', said)).toMatchObject({ ok: false, error: { code: 'storage_full', retryable: true } });
   expect(await sendRequest(outsider, 'list:chats', { roomId: 'den' })).toMatchObject({ ok: true });
   expect((await fetch(`${nodes[0]!.url}/ready`)).status).toBe(503);
@@ -140,10 +140,10 @@ test('F16: a Redis with too few replicas (NOREPLICAS) is retried, then the answe
   const group = await ActorGroup.start([node.url], { sdk: 4, socketIo: 4 });
   const { checker, all } = group;
   const outsider = await connect(node.url);
-  await requestOk(outsider, 'create:room', { roomId: 'den', username: 'stranger' });
+  await requestOk(outsider, 'create:room', { roomId: 'den', username: 'eve' });
   await redis.runCommand('CONFIG', 'SET', 'min-replicas-to-write', 1);
   await until(() => checker.unansweredCount === all.length, 'no client is answered any more');
-  const said = { roomId: 'den', username: 'stranger', message: 'hello' };
+  const said = { roomId: 'den', username: 'eve', message: 'hello' };
   const refused = outsider.emitWithAck('create:chat', said) as Promise<unknown>;
   expect(await withTimeout(refused, 'an answer', 15_000)).toMatchObject({ ok: false, error: { code: 'busy', retryable: true } });
   await redis.runCommand('CONFIG', 'SET', 'min-replicas-to-write', 0);

@@ -26,7 +26,7 @@ async function appendAsAnother(redis: RedisServer, kind: string, body: object): 
     JSON.parse(String(prev)),
     Number(at) + 1,
     Number(tick) + 1,
-    'somebody',
+    'zoe',
     'an author',
     kind,
     kind === 'create:chat' ? 2 : 0,

@@ -103,7 +103,7 @@ async function poison(store: Store): Promise<void> {
     const { epoch } = await store.read(ROOM, {});
     const draft: Draft = {
       id: crypto.randomUUID(),
-      by: 'somebody',
+      by: 'zoe',
       author: 'nobody',
       kind,
       body,

@@ -92,7 +92,7 @@ async function playChapter(stage: RoundContext, rounds: number): Promise<void> {
     await sleep(REPLICATED_MS);
     for (let round = 0; round < rounds; round += 1) await playRound(stage, group, roomIds);
     report.faults.push(...(await group.waitUntilConsistent()));
-    const { faults, ...counts } = await group.report(cluster.url, { stockMayLose: durability === 'fast' });
+    const { faults, ...counts } = await group.report(cluster.url, { plainClientsMayLose: durability === 'fast' });
     report.faults.push(...faults);
     for (const [name, count] of Object.entries(counts)) report[name as keyof typeof counts] += count;
     addReconnects(report, group);

@@ -49,7 +49,7 @@ export async function pairOf(io: Server, client: Client, namespace: string): Pro
   client.onAny((...args: unknown[]) => {
     const answer = args.at(-1);
     received.push(serialize(args.filter((arg) => typeof arg !== 'function')));
-    if (typeof answer === 'function') (answer as (text: string) => void)('heard');
+    if (typeof answer === 'function') (answer as (text: string) => void)('received');
   });
   client.on('disconnect', (reason) => received.push(`disconnect: ${reason}`));
   await withTimeout(new Promise<void>((resolve, reject) => client.once('connect', resolve).once('connect_error', reject)), 'connect');

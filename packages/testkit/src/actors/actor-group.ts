@@ -88,7 +88,7 @@ export class ActorGroup {
 
   /**
    * The log has lost its end. Actors with the SDK have sent their lost chats again; and what each actor received since its reset
-   * is a run of the log.
+   * is a contiguous part of the log.
    */
   async expectConsistentAfterFork(store: Store): Promise<void> {
     this.stopSending();

@@ -71,12 +71,12 @@ export class ConsistencyChecker {
     const present = this.#sdk.filter(({ client, room }) => client.state !== 'closed' && room.state !== 'ended');
     const isSettled = ({ room }: SdkActor) => room.state === 'live' && room.timeline.chats.every(({ state }) => state !== 'sending');
     await until(() => present.every(isSettled), 'all are live and have sent all', SETTLE_TIMEOUT_MS);
-    await until(() => this.#socketIo.every(({ unanswered }) => unanswered === 0), 'all stock clients were answered', SETTLE_TIMEOUT_MS);
+    await until(() => this.#socketIo.every(({ unanswered }) => unanswered === 0), 'all plain clients were answered', SETTLE_TIMEOUT_MS);
     const head = await this.#head(present[0]);
     await until(() => present.every(({ room }) => room.position.seq >= head), `all are at ${head}`, SETTLE_TIMEOUT_MS);
     await until(
       () => this.#socketIo.every(({ seqs }) => (seqs.at(-1) ?? 0) >= head),
-      `all stock clients are at ${head}`,
+      `all plain clients are at ${head}`,
       SETTLE_TIMEOUT_MS,
     );
     // A forked log is detected a moment later.

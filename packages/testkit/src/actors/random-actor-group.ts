@@ -90,9 +90,9 @@ export class RandomActorGroup {
 
   /**
    * Compares what was received and answered with the log in this store. A plain client does not resend what a fork has lost: with
-   * `stockMayLose` it may be missing.
+   * `plainClientsMayLose` it may be missing.
    */
-  async report(storeLocation: string, { stockMayLose = false } = {}): Promise<RunReport> {
+  async report(storeLocation: string, { plainClientsMayLose = false } = {}): Promise<RunReport> {
     const report = { acknowledged: 0, repeated: 0, entries: 0, received: 0, faults: this.actors.flatMap(({ faults }) => faults) };
     const store = await openStoreAt(storeLocation);
     for (const [roomId, history] of this.#requestLog.rooms) {
@@ -100,7 +100,7 @@ export class RandomActorGroup {
       for (const { receivedLog, startSeq } of this.sdk) recordAcknowledged(receivedLog, history, { begin: startSeq, log });
       for (const { receivedLog } of this.socketIo) recordAcknowledged(receivedLog, history, { begin: 0, log });
       const isForked = log.epoch?.includes('.') === true;
-      const sent = stockMayLose ? history.sent.filter(({ client }) => this.sdk.some(({ name }) => name === client)) : history.sent;
+      const sent = plainClientsMayLose ? history.sent.filter(({ client }) => this.sdk.some(({ name }) => name === client)) : history.sent;
       const faults = isForked ? findForkFaults({ ...history, sent }, log) : findFaults(history, log);
       report.faults.push(...[...faults, ...this.#findRangeFaults(roomId, log)].map((fault) => `${roomId}: ${fault}`));
       this.#addToReport(report, history, log);
