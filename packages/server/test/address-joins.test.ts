@@ -88,7 +88,7 @@ test('names that return by session recovery or resume count too', async () => {
 
   const { url } = await startServer({ store });
   const back = await connectRaw(await openRawWebSocket(url), JSON.stringify(auth));
-  expect(back.received.join(), 'it is let in, and not recovered').not.toContain(pid);
+  expect(back.received.join(), 'it is admitted, and not recovered').not.toContain(pid);
   const socket = await connect(url, { auth });
   const { epoch } = await store.read('den', {});
   const outcomes: string[] = [];

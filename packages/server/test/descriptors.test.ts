@@ -34,7 +34,7 @@ test('with more connections than descriptors, members stay, new clients are refu
         () => true,
         () => false,
       ),
-    'newcomers are let in again',
+    'new clients are admitted again',
   );
   await say('and again');
   const lines = logLines().filter(({ msg }) => msg.includes(DROPPED));

@@ -221,6 +221,6 @@ function swapAcks(one: SentCommand, other: SentCommand): void {
 }
 
 function found<Value>(value: Value | undefined): Value {
-  if (value === undefined) throw new Error('The example lacks what it is asked for.');
+  if (value === undefined) throw new Error('The example lacks this entry.');
   return value;
 }

@@ -70,7 +70,7 @@ const turnedAway = (socket: Socket): Promise<ErrorPayload> =>
     new Promise((resolve, reject) => {
       socket
         .once('connect_error', (error) => resolve((error as Error & { data: ErrorPayload }).data))
-        .once('connect', () => reject(new Error('was let in')));
+        .once('connect', () => reject(new Error('was admitted')));
     }),
     'a refusal',
   );

@@ -16,7 +16,7 @@ const connectionsAlive = (): number => queryObjects(EngineSocket, { format: 'cou
 
 /** Waits a while first, because counting takes long. */
 async function gone(): Promise<void> {
-  expect(connectionsAlive(), 'some were let in').toBeGreaterThan(0);
+  expect(connectionsAlive(), 'some were admitted').toBeGreaterThan(0);
   await new Promise((resolve) => setTimeout(resolve, 1_000));
   await until(() => connectionsAlive() === 0, 'nothing is left of them', 20_000);
 }

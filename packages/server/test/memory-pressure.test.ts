@@ -30,7 +30,7 @@ test('with a nearly full heap members continue, new clients are refused, it is l
   expect(exitCode()).toBeNull();
 
   await allocate(0);
-  await until(async () => (await handshake()).status === 200, 'newcomers are let in again', 30_000);
+  await until(async () => (await handshake()).status === 200, 'new clients are admitted again', 30_000);
   expect([lines(BEGINS), lines(ENDS)]).toEqual([1, 1]);
 });
 
