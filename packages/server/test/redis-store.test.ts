@@ -52,21 +52,45 @@ const HOSTILE = ['{}', '{a}', '}{', ':', '*', '?', '[a-z]', '\\', ' ', '\r\n', '
 describe.each(kinds)('%s', (kind, start) => {
   let redis: Redis;
   const errors: unknown[] = [];
+  const prefixes: string[] = [];
   beforeAll(async () => {
     redis = await start();
     for (const server of redis.servers) await server.runCommand('CONFIG', 'RESETSTAT');
   });
   afterAll(() => redis.close());
 
-  const open = ({ clock }: { clock?: () => number } = {}) =>
-    openRedis({
+  const open = ({ clock }: { clock?: () => number } = {}) => {
+    prefixes.push(`engawa:${randomUUID()}`);
+    return openRedis({
       url: redis.url.replace('://', '://app:secret@'),
-      prefix: `engawa:${randomUUID()}`,
+      prefix: prefixes.at(-1)!,
       onError: (error) => errors.push(error),
       ...(clock && { clock }),
     });
+  };
 
   testStore({ open, test });
+
+  test('rooms that are left in the same turn are unsubscribed together, and the others stay subscribed', async () => {
+    const store = await open();
+    onTestFinished(() => store.close());
+    let gaps = 0;
+    const received: unknown[] = [];
+    const listener = { onAppend: () => undefined, onPublish: (message: unknown) => received.push(message), onGap: () => (gaps += 1) };
+    await store.subscribe('stays', listener);
+    const stops = await Promise.all(Array.from({ length: 50 }, (_, index) => store.subscribe(`room ${index}`, listener)));
+    const before = (await Promise.all(redis.servers.map(channelsOf))).flat().length;
+    for (const stop of stops) stop();
+    await until(
+      async () => (await Promise.all(redis.servers.map(channelsOf))).flat().length <= before - stops.length,
+      'all are unsubscribed',
+    );
+    const another = await openRedis({ url: redis.url.replace('://', '://app:secret@'), prefix: prefixes.at(-1)! });
+    onTestFinished(() => another.close());
+    await another.publish('stays', 'still received');
+    await until(() => received.length > 0, 'the message is received');
+    expect([received, gaps, errors]).toEqual([['still received'], 0, []]);
+  });
 
   test('no error was reported during the conformance tests', () => {
     expect(errors).toEqual([]);

@@ -36,10 +36,18 @@ interface SubscriberConnection {
   connecting: Promise<unknown>;
 }
 
-/** One command to one server. */
+/** A channel as it is subscribed. */
+interface ActualSubscription {
+  address: string;
+  partition: number;
+}
+
+/** One command to one server. A cluster refuses one with sharded channels of several partitions. */
 interface Batch {
   verb: 'subscribe' | 'unsubscribe';
   address: string;
+  /** Of all channels, if they are sharded. */
+  partition: number;
   channels: string[];
 }
 
@@ -50,8 +58,8 @@ interface Batch {
 export class ChannelSubscriber {
   readonly #options: SubscriberOptions;
   readonly #desired = new Map<string, DesiredSubscription>();
-  /** The server on which each channel is subscribed. */
-  readonly #actual = new Map<string, string>();
+  /** Where each channel is subscribed. */
+  readonly #actual = new Map<string, ActualSubscription>();
   /** Channels that may differ from what is wanted. */
   readonly #dirty = new Set<string>();
   readonly #connections = new Map<string, SubscriberConnection>();
@@ -122,10 +130,10 @@ export class ChannelSubscriber {
   /** Channels of servers that have not replied yet stay dirty. */
   #takeBatches(): Batch[] {
     const batches = new Map<string, Batch>();
-    const add = (verb: Batch['verb'], address: string, channel: string, partition: number | undefined): boolean => {
+    const add = (verb: Batch['verb'], address: string, channel: string, partition: number): boolean => {
       if (this.#pendingServers.has(address)) return false;
       const name = `${verb} ${address} ${this.#options.isSharded ? partition : ''}`;
-      const batch = batches.get(name) ?? { verb, address, channels: [] };
+      const batch = batches.get(name) ?? { verb, address, partition, channels: [] };
       if (batch.channels.push(channel) === MAX_BATCH_CHANNELS) batches.set(`${name} ${batches.size}`, batch).delete(name);
       else batches.set(name, batch);
       return true;
@@ -133,9 +141,10 @@ export class ChannelSubscriber {
     for (const channel of this.#dirty) {
       const [desired, actual] = [this.#desired.get(channel), this.#actual.get(channel)];
       const address = desired && this.#options.redis.addressOf(desired.partition);
-      const isOldHandled = actual === undefined || actual === address || add('unsubscribe', actual, channel, undefined);
-      const isNewHandled = address === undefined || actual === address || add('subscribe', address, channel, desired?.partition);
-      if (desired && actual !== undefined && actual === address) this.#resolveWaiters(desired);
+      const isInPlace = actual?.address === address;
+      const isOldHandled = !actual || isInPlace || add('unsubscribe', actual.address, channel, actual.partition);
+      const isNewHandled = !desired || address === undefined || isInPlace || add('subscribe', address, channel, desired.partition);
+      if (desired && actual && isInPlace) this.#resolveWaiters(desired);
       if (isOldHandled && isNewHandled) this.#dirty.delete(channel);
     }
     return [...batches.values()];
@@ -156,11 +165,11 @@ export class ChannelSubscriber {
   }
 
   /** Resolves with the error, if any. */
-  async #applyBatch({ verb, address, channels }: Batch): Promise<unknown> {
+  async #applyBatch({ verb, address, partition, channels }: Batch): Promise<unknown> {
     const { isSharded } = this.#options;
     try {
       if (verb === 'unsubscribe') {
-        for (const channel of channels) if (this.#actual.get(channel) === address) this.#actual.delete(channel);
+        for (const channel of channels) if (this.#actual.get(channel)?.address === address) this.#actual.delete(channel);
         const client = this.#connections.get(address)?.client;
         if (client?.isReady) await withReplyTimeout(isSharded ? client.sUnsubscribe(channels) : client.unsubscribe(channels));
         return undefined;
@@ -169,7 +178,7 @@ export class ChannelSubscriber {
       await withReplyTimeout(connecting);
       await withReplyTimeout(isSharded ? client.sSubscribe(channels, this.#onMessage) : client.subscribe(channels, this.#onMessage));
       if (!client.isOpen) throw new Error(`The connection to ${address} was lost.`);
-      this.#markSubscribed(channels, address);
+      this.#markSubscribed(channels, { address, partition });
       return undefined;
     } catch (error) {
       // A failed unsubscribe is not retried.
@@ -178,12 +187,12 @@ export class ChannelSubscriber {
     }
   }
 
-  #markSubscribed(channels: string[], address: string): void {
+  #markSubscribed(channels: string[], subscription: ActualSubscription): void {
     const resubscribed: string[] = [];
     for (const channel of channels) {
       // The channel may be subscribed on another server meanwhile, because its partition moved.
       if (this.#actual.has(channel)) this.#dirty.add(channel);
-      this.#actual.set(channel, address);
+      this.#actual.set(channel, subscription);
       const desired = this.#desired.get(channel);
       if (!desired) {
         this.#dirty.add(channel);
@@ -212,7 +221,7 @@ export class ChannelSubscriber {
     };
     client.once('error', onLost).once('end', onLost).once('terminated', onLost);
     client.on('sharded-channel-moved', (channel: string) => {
-      if (this.#actual.get(channel) === address) this.#actual.delete(channel);
+      if (this.#actual.get(channel)?.address === address) this.#actual.delete(channel);
       void this.#options.redis
         .refreshTopology()
         .catch(this.#options.connectOptions.onError)
@@ -227,7 +236,7 @@ export class ChannelSubscriber {
     const client = this.#connections.get(address)?.client;
     this.#connections.delete(address);
     if (client?.isOpen) client.destroy();
-    const channels = [...this.#actual].flatMap(([channel, at]) => (at === address ? [channel] : []));
+    const channels = [...this.#actual].flatMap(([channel, at]) => (at.address === address ? [channel] : []));
     for (const channel of channels) this.#actual.delete(channel);
     this.#scheduleReconcile(channels);
   }
