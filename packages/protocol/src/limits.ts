@@ -116,11 +116,11 @@ export interface AddressLimits {
   /** Names that its connections have in any one room: fewer than half of what makes a room large. */
   membersPerRoom: number | null;
   /** Rooms of its connections; each counts once for each connection in it. */
-  seats: number | null;
+  memberships: number | null;
   /** Memory of queued requests of its connections, in bytes. */
   waitingBytes: number | null;
   /** Bytes of large responses that are being built or are not read yet. Further ones wait. */
-  answerBytes: number | null;
+  responseBytes: number | null;
 }
 
 /**
@@ -187,9 +187,9 @@ export const LIMITS = {
     joins: { burst: 500, perSecond: 50 },
     roomJoins: { burst: 100, perSecond: 1 },
     membersPerRoom: 90,
-    seats: 5_000,
+    memberships: 5_000,
     waitingBytes: 8 * 1024 * 1024,
-    answerBytes: 16 * 1024 * 1024,
+    responseBytes: 16 * 1024 * 1024,
   },
   quotas: { roomsPerSession: 100, rooms: 100_000, roomBytes: GIB, totalBytes: 10 * GIB },
 } as const satisfies Limits;

@@ -135,14 +135,14 @@ describe('join budgets of an address', () => {
 
   test('the connections of an address are in a limited number of rooms', () => {
     const address = new AddressBudgets(perAddress);
-    for (const each of upTo(perAddress.seats)) {
+    for (const each of upTo(perAddress.memberships)) {
       address.requireRoomLimit(1);
       address.addName(`room ${each}`, true);
     }
-    expect(() => address.requireRoomLimit(1)).toThrow('as many rooms');
+    expect(() => address.requireRoomLimit(1)).toThrow('the maximum number of rooms');
     expect(address.isIdle).toBe(false);
-    for (const each of upTo(perAddress.seats)) address.removeName(`room ${each}`, true);
-    address.requireRoomLimit(perAddress.seats);
+    for (const each of upTo(perAddress.memberships)) address.removeName(`room ${each}`, true);
+    address.requireRoomLimit(perAddress.memberships);
     expect(address.isIdle).toBe(true);
     expect(address.nameCount('room 0')).toBe(0);
   });

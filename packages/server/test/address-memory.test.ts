@@ -90,7 +90,7 @@ test('an address that uses all of its limits takes less than 128 MiB, and the me
   const first = upTo(perAddress.connections).map((each) => `session-${each}`.padEnd(32, '-'));
   // Each admits one more connection of its session beyond the limit.
   const sessions = [...first, ...first];
-  const rooms = Math.floor(perAddress.seats / sessions.length) - 1;
+  const rooms = Math.floor(perAddress.memberships / sessions.length) - 1;
   await fill(folder, first, rooms);
   const { url, live } = await startMeasured(folder);
   const before = await live();
@@ -129,7 +129,7 @@ test('an address that uses all of its limits takes less than 128 MiB, and the me
   await pause(1_000);
   most = Math.max(most, (await live()) - before);
   expect(slowReaders.every(({ socket }) => socket.readyState === socket.OPEN)).toBe(true);
-  expect(most).toBeGreaterThan(Number(perAddress.answerBytes));
+  expect(most).toBeGreaterThan(Number(perAddress.responseBytes));
   expect(most).toBeLessThan(MOST_BYTES);
 
   for (const raw of raws) raw.socket.terminate();

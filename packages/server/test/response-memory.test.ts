@@ -6,7 +6,7 @@ import { AddressBudgets } from '#limits/address-budgets.js';
 import { type MemoryReservation, ResponseMemory } from '#limits/response-memory.js';
 
 const ANSWER = 100;
-const newAddress = (answerBytes: number | null = 300): AddressBudgets => new AddressBudgets({ ...LIMITS.perAddress, answerBytes });
+const newAddress = (responseBytes: number | null = 300): AddressBudgets => new AddressBudgets({ ...LIMITS.perAddress, responseBytes });
 const never = new Promise<void>(() => undefined);
 
 /** Reserves memory for an answer, and records when it is granted. */

@@ -117,7 +117,7 @@ test('all unread data of one address is bounded, and another address is answered
   const sockets = [...io.sockets.sockets.values()] as unknown as { conn: { transport: { socket: { bufferedAmount: number } } } }[];
   const unread = sockets.reduce((sum, { conn }) => sum + conn.transport.socket.bufferedAmount, 0);
   expect(unread).toBeGreaterThan(MIB);
-  expect(unread).toBeLessThan(Number(LIMITS.perAddress.answerBytes) + (connections * MIB) / 2);
+  expect(unread).toBeLessThan(Number(LIMITS.perAddress.responseBytes) + (connections * MIB) / 2);
   const other = await connect(url, { extraHeaders: forwardedFor('203.0.113.99') });
   await requestOk(other, 'add:member', { roomId: ROOM, username: 'other' });
   expect((await requestOk(other, 'list:chats', { roomId: ROOM, limit: LIMITS.pageMax })).chats.length).toBeGreaterThan(50);

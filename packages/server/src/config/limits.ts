@@ -60,9 +60,9 @@ function addressLimitsFromSettings(settings: PartialSettings): AddressLimits {
     joins: ratePerSecond(settings.joinRatePerAddress, defaults.joins),
     roomJoins: ratePerSecond(settings.roomJoinRatePerAddress, defaults.roomJoins),
     membersPerRoom: countLimit(settings.roomNamesPerAddress, defaults.membersPerRoom),
-    seats: countLimit(settings.seatsPerAddress, defaults.seats),
+    memberships: countLimit(settings.membershipsPerAddress, defaults.memberships),
     waitingBytes: countLimit(settings.queuedBytesPerAddress, defaults.waitingBytes),
-    answerBytes: countLimit(settings.answerBytesPerAddress, defaults.answerBytes),
+    responseBytes: countLimit(settings.responseBytesPerAddress, defaults.responseBytes),
   };
 }
 

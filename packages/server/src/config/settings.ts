@@ -192,9 +192,9 @@ const settingTable = {
     schema: countSchema(perAddress.membersPerRoom),
     what: 'names that one address may have in one room at the same time; 0: no limit',
   },
-  seatsPerAddress: {
-    variable: 'ENGAWA_SEATS_PER_ADDRESS',
-    schema: countSchema(perAddress.seats),
+  membershipsPerAddress: {
+    variable: 'ENGAWA_MEMBERSHIPS_PER_ADDRESS',
+    schema: countSchema(perAddress.memberships),
     what: 'rooms of all connections of one address together, counted once for each connection; 0: no limit',
   },
   resumeRatePerAddress: {
@@ -208,9 +208,9 @@ const settingTable = {
     what: 'bytes of queued requests of one address; 0: no limit',
     show: formatSize,
   },
-  answerBytesPerAddress: {
-    variable: 'ENGAWA_ANSWER_BYTES_PER_ADDRESS',
-    schema: limitSchema(parseSize, { min: 2 * 1024 * 1024, form: 'a size of 2mb or more' }).default(perAddress.answerBytes),
+  responseBytesPerAddress: {
+    variable: 'ENGAWA_RESPONSE_BYTES_PER_ADDRESS',
+    schema: limitSchema(parseSize, { min: 2 * 1024 * 1024, form: 'a size of 2mb or more' }).default(perAddress.responseBytes),
     what: 'bytes of large responses to one address that are not read yet; 0: no limit',
     show: formatSize,
   },

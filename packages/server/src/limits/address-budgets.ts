@@ -55,7 +55,7 @@ export class AddressBudgets {
 
   /** Large responses, until the client has read them. */
   get responseBytes(): ByteBudget | undefined {
-    this.#responseBytes ??= createBudget(this.#limits.answerBytes);
+    this.#responseBytes ??= createBudget(this.#limits.responseBytes);
     return this.#responseBytes;
   }
 
@@ -94,8 +94,9 @@ export class AddressBudgets {
 
   /** Refuses if a connection would join this many more rooms. */
   requireRoomLimit(rooms: number): void {
-    const { seats } = this.#limits;
-    if (seats !== null && this.#membershipCount + rooms > seats) throw new ChatError('too_many_rooms', { message: TOO_MANY_ROOMS_MESSAGE });
+    const { memberships } = this.#limits;
+    if (memberships !== null && this.#membershipCount + rooms > memberships)
+      throw new ChatError('too_many_rooms', { message: TOO_MANY_ROOMS_MESSAGE });
   }
 
   /** Refuses if a connection would get this many more names in a room. */

@@ -24,9 +24,9 @@ export const UNLIMITED: AddressLimits = {
   joins: null,
   roomJoins: null,
   membersPerRoom: null,
-  seats: null,
+  memberships: null,
   waitingBytes: null,
-  answerBytes: null,
+  responseBytes: null,
 };
 
 /** The usage of one network address. A limit that the operator removed has no bucket. */
