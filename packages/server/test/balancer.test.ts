@@ -13,7 +13,7 @@ test('polling through a balancer without sticky sessions fails, and the log says
   // Like a plain Socket.IO client, it polls first.
   const refusal = await nextEvent(newClient(proxy.url, { transports: ['polling', 'websocket'] }), 'connect_error');
   expect(refusal).toMatchObject({ message: 'xhr post error', description: 400 });
-  expect(lines.join('')).toContain('the balancer is not sticky');
+  expect(lines.join('')).toContain('the load balancer is not sticky');
 
   for (const _ of urls) await connect(proxy.url, { transports: ['websocket'] });
 });

@@ -16,18 +16,18 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     const { session } = await requestOk(aya, 'create:room', { roomId: 'room 0', username: 'aya' });
     for (const roomId of ['room 1', 'room 2']) await requestOk(aya, 'create:room', { roomId, username: 'aya' });
     const fourth = { roomId: 'room 3', username: 'aya' };
-    expect(await requestError(aya, 'create:room', fourth)).toMatchObject(exceeded(/own as many rooms/));
+    expect(await requestError(aya, 'create:room', fourth)).toMatchObject(exceeded(/own the maximum number of rooms/));
     expect((await requestError(aya, 'create:room', { roomId: 'room 0', username: 'aya' })).code).toBe('room_exists');
 
     const again = await connect(url, { auth: { session } });
-    expect(await requestError(again, 'create:room', fourth)).toMatchObject(exceeded(/own as many rooms/));
+    expect(await requestError(again, 'create:room', fourth)).toMatchObject(exceeded(/own the maximum number of rooms/));
     const ben = await connect(url);
     await requestOk(ben, 'create:room', { roomId: "ben's", username: 'ben' });
     await requestOk(aya, 'add:member', { roomId: "ben's", username: 'aya' });
 
     await requestOk(aya, 'delete:room', { roomId: 'room 1', username: 'aya' });
     await requestOk(again, 'create:room', fourth);
-    expect(await requestError(aya, 'create:room', { roomId: 'room 4', username: 'aya' })).toMatchObject(exceeded(/own as many rooms/));
+    expect(await requestError(aya, 'create:room', { roomId: 'room 4', username: 'aya' })).toMatchObject(exceeded(/own the maximum number of rooms/));
   });
 
   test('a server with the maximum number of rooms refuses another one, until one is deleted', async () => {
@@ -37,14 +37,14 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     // A room that is opened while the usage is being read may count twice until it is read again.
     for (const each of [0, 1, 2, 3, 4]) await until(async () => (await openRoom(each)).ok, `room ${each} is opened`);
     const another = { roomId: 'room 5', username: 'ben' };
-    expect(await requestError(ben, 'create:room', another)).toMatchObject(exceeded(/server has as many rooms/));
+    expect(await requestError(ben, 'create:room', another)).toMatchObject(exceeded(/server has the maximum number of rooms/));
     expect((await requestError(ben, 'create:room', { roomId: 'room 0', username: 'ben' })).code).toBe('room_exists');
     await requestOk(ben, 'add:member', { roomId: 'room 0', username: 'ben' });
     await requestOk(ben, 'create:chat', { roomId: 'room 0', username: 'ben', message: 'hello' });
     await requestOk(aya, 'delete:room', { roomId: 'room 3', username: 'aya' });
     await until(async () => (await sendRequest(ben, 'create:room', another)).ok, 'there is space for a room');
     expect(await requestError(aya, 'create:room', { roomId: 'room 6', username: 'aya' })).toMatchObject(
-      exceeded(/server has as many rooms/),
+      exceeded(/server has the maximum number of rooms/),
     );
   });
 
@@ -56,7 +56,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     const { seq: chatSeq } = await requestOk(ben, 'create:chat', { ...BEN, message: 'before' });
     await requestOk(ben, 'add:reaction', { ...BEN, chatSeq, reaction: '👍' });
     const { error, stored } = await sendUntilRefused(aya, 'aya', KB);
-    expect(error).toMatchObject(exceeded(/said in this room/));
+    expect(error).toMatchObject(exceeded(/This room is full/));
     expect(stored).toBeGreaterThan(18);
     expect(stored).toBeLessThanOrEqual(20);
 
@@ -66,7 +66,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
       await requestError(aya, 'add:reaction', { ...AYA, chatSeq, reaction: '👍' }),
       await requestError(aya, 'update:room', { ...AYA, topic: 'x' }),
     ])
-      expect(refusal).toMatchObject(exceeded(/said in this room/));
+      expect(refusal).toMatchObject(exceeded(/This room is full/));
     await expectReadable(url, session, 'aya');
     const cho = await connect(url);
     await requestOk(cho, 'add:member', { ...ROOM, username: 'cho' });
@@ -98,7 +98,7 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
     await requestOk(ben, 'add:member', BEN);
     await requestOk(aya, 'create:chat', { ...AYA, message: 'begins' });
     await sendUntilRefused(ben, 'ben', 10 * KB);
-    expect((await sendUntilRefused(aya, 'aya', 3)).error).toMatchObject(exceeded(/said in this room/));
+    expect((await sendUntilRefused(aya, 'aya', 3)).error).toMatchObject(exceeded(/This room is full/));
   });
 
   test('nothing is refused where quotas are lifted', async () => {
@@ -177,5 +177,5 @@ test('rooms of a session are counted across a restart', async () => {
   await before.store.close();
   const { url } = await startServer({ store: await openStoreAt(place), quotaRoomsPerSession: 2 });
   const again = await connect(url, { auth: { session } });
-  expect(await requestError(again, 'create:room', { roomId: 'den', username: 'aya' })).toMatchObject(exceeded(/own as many rooms/));
+  expect(await requestError(again, 'create:room', { roomId: 'den', username: 'aya' })).toMatchObject(exceeded(/own the maximum number of rooms/));
 });
