@@ -1,4 +1,5 @@
-// Fails on words of words.json, which has the term to use instead, in sources and docs: `node scripts/words.js`.
+// Fails on words of words.json, which has the term to use instead, in sources and docs, and on source files without a first line
+// that says what they are: `node scripts/words.js`.
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { root } from './install.js';
@@ -11,6 +12,9 @@ const CHECKED = [
   /^docs\/.*\.md$/,
   /^[^/]+\.md$/,
 ];
+/** Begin with a comment. */
+const SOURCES = /^(packages\/[^/]+\/(src|test)|scripts)\/.*\.(ts|js|lua)$/;
+const FIRST_LINE = /^(\/\*\*|\/\/|--|#!)/;
 /** Installed and built files. */
 const SKIPPED = ['node_modules', 'dist', 'packed'];
 
@@ -24,7 +28,10 @@ const problems = [
   ...words
     .filter(({ glossary: term }) => term !== undefined && !glossary.includes(`**${term}**`))
     .map(({ glossary: term }) => `scripts/words.json: docs/glossary.md does not define "${term}"`),
-  ...checkedFiles().flatMap(findWords),
+  ...checkedFiles().flatMap((path) => {
+    const text = readFileSync(join(root, path), 'utf8');
+    return [...findWords(path, text), ...findMissingTitle(path, text)];
+  }),
 ];
 if (problems.length > 0) {
   console.error(problems.join('\n'));
@@ -49,11 +56,15 @@ function listFiles(folder) {
 }
 
 /** The places of old words in a file, as `file:line: "word": use …`. The parts of a camel-case identifier are words. */
-function findWords(path) {
-  const text = readFileSync(join(root, path), 'utf8').replace(/(?<=\p{Ll})(?=\p{Lu})/gu, ' ');
+function findWords(path, source) {
+  const text = source.replace(/(?<=\p{Ll})(?=\p{Lu})/gu, ' ');
   return [...text.matchAll(pattern)].map(({ 0: found, index }) => {
     const line = text.slice(0, index).split('\n').length;
     const word = found.replace(/[\s*/#>]+/g, ' ');
     return `${path}:${line}: "${word}": use ${terms.get(word.toLowerCase())}`;
   });
+}
+
+function findMissingTitle(path, text) {
+  return SOURCES.test(path) && !FIRST_LINE.test(text) ? [`${path}:1: begin with a comment of one line that says what the file is`] : [];
 }

@@ -1,3 +1,4 @@
+/** docs/protocol.md and the event table agree. */
 import { execFileSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { commonErrors, connectErrors, errors, events, isEventName } from '@engawa/protocol';

@@ -1,3 +1,4 @@
+/** Limits of texts in code points and bytes. */
 import { fitsLimit, fittingLength } from '@engawa/protocol/text';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';

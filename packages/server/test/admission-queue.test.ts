@@ -1,3 +1,4 @@
+/** The queue that admits reconnecting clients in turns. */
 import { expect, test } from 'vitest';
 import { AdmissionQueue } from '#limits/admission-queue.js';
 

@@ -1,3 +1,4 @@
+/** Polling clients behind a load balancer without sticky sessions. */
 import { connect, newClient, nextEvent, startServer } from '@engawa/testkit/processes/server';
 import { startProxy } from '@engawa/testkit/proxies/faulty-proxy';
 import { pino } from 'pino';

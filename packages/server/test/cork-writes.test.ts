@@ -1,3 +1,4 @@
+/** The packets of a handshake are written together. */
 import type { Socket as TcpSocket } from 'node:net';
 import { openRawWebSocket } from '@engawa/testkit/actors/raw-clients';
 import { expect, test } from 'vitest';

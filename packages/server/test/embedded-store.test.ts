@@ -1,3 +1,4 @@
+/** The embedded store: its data directory, formats, full and broken disks, erased data, and batches. */
 import { execFileSync, spawn } from 'node:child_process';
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import { once } from 'node:events';

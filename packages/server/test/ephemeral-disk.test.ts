@@ -1,3 +1,4 @@
+/** The warning about platforms without a persistent disk. */
 import { expect, test } from 'vitest';
 import { ephemeralDiskWarning } from '#store/embedded/ephemeral-disk-warning.js';
 

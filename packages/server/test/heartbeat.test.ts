@@ -1,3 +1,4 @@
+/** Pings of connections by one timer. */
 import { connectRaw, openRawPolling, openRawWebSocket } from '@engawa/testkit/actors/raw-clients';
 import { connect, startServer, until, withTimeout } from '@engawa/testkit/processes/server';
 import { expect, test } from 'vitest';

@@ -1,3 +1,4 @@
+/** The history checker finds each kind of fault, and none in a correct history. */
 import type { CommandName } from '@engawa/protocol';
 import {
   findFaults,

@@ -1,3 +1,4 @@
+/** Kills a server again and again, on each kind of store. */
 import type { CommandName } from '@engawa/protocol';
 import { seed } from '@engawa/testkit/seed';
 import { isOnRedis, newStoreLocation } from '@engawa/testkit/stores';

@@ -1,3 +1,4 @@
+/** A room on one node, with a store that is delayed at chosen points. */
 import { LIMITS } from '@engawa/protocol';
 import { openMemory, type RoomFacts, type Store } from '@engawa/server';
 import { until } from '@engawa/testkit/wait-for';

@@ -1,3 +1,4 @@
+/** The faulty proxy that other tests put between clients and servers. */
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { type AddressInfo, createConnection, createServer, type Socket } from 'node:net';

@@ -27,7 +27,9 @@ describe.each(storeKinds)('on the %s store', (_, open) => {
 
     await requestOk(aya, 'delete:room', { roomId: 'room 1', username: 'aya' });
     await requestOk(again, 'create:room', fourth);
-    expect(await requestError(aya, 'create:room', { roomId: 'room 4', username: 'aya' })).toMatchObject(exceeded(/own the maximum number of rooms/));
+    expect(await requestError(aya, 'create:room', { roomId: 'room 4', username: 'aya' })).toMatchObject(
+      exceeded(/own the maximum number of rooms/),
+    );
   });
 
   test('a server with the maximum number of rooms refuses another one, until one is deleted', async () => {
@@ -177,5 +179,7 @@ test('rooms of a session are counted across a restart', async () => {
   await before.store.close();
   const { url } = await startServer({ store: await openStoreAt(place), quotaRoomsPerSession: 2 });
   const again = await connect(url, { auth: { session } });
-  expect(await requestError(again, 'create:room', { roomId: 'den', username: 'aya' })).toMatchObject(exceeded(/own the maximum number of rooms/));
+  expect(await requestError(again, 'create:room', { roomId: 'den', username: 'aya' })).toMatchObject(
+    exceeded(/own the maximum number of rooms/),
+  );
 });

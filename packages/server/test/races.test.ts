@@ -1,3 +1,4 @@
+/** Many clients that do conflicting things at the same time. */
 import type { Ack, CommandName } from '@engawa/protocol';
 import { findFaults, type ReceivedLog, type RoomHistory, type SentCommand } from '@engawa/testkit/checkers/history';
 import { readEntries, readRoom, recordReceived } from '@engawa/testkit/checkers/recording';

@@ -1,3 +1,4 @@
+/** The Redis servers, clusters and sentinels that other tests start. */
 import { randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { until } from '@engawa/testkit/processes/server';

@@ -1,3 +1,4 @@
+/** Settings from flags, environment variables, a file and defaults. */
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { LIMITS } from '@engawa/protocol';

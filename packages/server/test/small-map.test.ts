@@ -1,3 +1,4 @@
+/** The map for a few entries. */
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { SmallMap } from '#limits/small-map.js';

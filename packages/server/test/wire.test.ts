@@ -1,3 +1,4 @@
+/** The protocol on real sockets: broadcasts, answers, pages, refusals. */
 import { type EventName, events } from '@engawa/protocol';
 import type { Store } from '@engawa/server';
 import {

@@ -1,3 +1,4 @@
+/** The subcommands of the chat client, with their options and help. */
 import { type CliOptions, defineSubcommand, type Subcommand } from './command-line/subcommand.ts';
 
 const IDENTITY_OPTIONS: CliOptions = {

@@ -1,3 +1,4 @@
+/** Temporary folders that end with the test. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,3 +1,4 @@
+/** A store that counts its calls. */
 import type { Store } from '@engawa/server';
 import { withOverrides } from '@engawa/testkit/processes/server';
 

@@ -1,3 +1,4 @@
+/** Rounds of load and kill -9 against one server process, checked by the history checker. */
 import { createHash } from 'node:crypto';
 import type { Ack, CommandName } from '@engawa/protocol';
 import { findFaults, type ReceivedLog, type RoomHistory, type SentCommand } from '@engawa/testkit/checkers/history';

@@ -1,7 +1,7 @@
+// Opens and closes one Redis store after the other, prints how each went, and ends when nothing is left open:
+// `node open-redis-repeatedly.js OPTIONS...`, each as JSON.
 /* oxlint-disable typescript/no-unsafe-assignment, typescript/no-unsafe-argument --
    plain JavaScript, because Node runs it as it is, and that has no types */
-// Opens and closes one Redis store after the other, says how each went, line by line, and ends when nothing is left open:
-// `node redis-openings.js OPTIONS...`, each as JSON.
 import { openRedis } from '#store/redis/redis-store.js';
 
 for (const options of process.argv.slice(2)) {

@@ -1,6 +1,6 @@
+// A process of its own that has a store: `node store-process.js <folder> <task>`. It prints what it did, line by line.
 /* oxlint-disable typescript/no-unsafe-assignment, typescript/no-unsafe-call, typescript/no-unsafe-member-access, typescript/no-unsafe-return --
    plain JavaScript, because Node runs it as it is, and that has no types */
-// A process of its own that holds a store: `node store-process.js <folder> <what to do>`. It says what it did, line by line.
 import { openEmbedded } from '#store/embedded/embedded-store.js';
 
 const [folder, task] = process.argv.slice(2);

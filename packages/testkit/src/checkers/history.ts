@@ -1,3 +1,4 @@
+/** The history checker: finds lost, repeated, reordered and invented entries in what clients sent and received. */
 import { isDeepStrictEqual } from 'node:util';
 import type { CommandName, ErrorCode } from '@engawa/protocol';
 import { isSameLineage } from '@engawa/protocol/position';

@@ -1,3 +1,4 @@
+/** Records what clients receive and what the store holds, for the history checker. */
 import type { Entry, KeyState, Store } from '@engawa/server';
 import type { Socket } from 'socket.io-client';
 import type { ReceivedEntry, ReceivedLog, RoomLog, SentCommand } from './history.ts';

@@ -1,3 +1,4 @@
+/** A server in the process of the test, and plain Socket.IO clients of it. */
 import type { Ack, ErrorPayload, EventName, RequestInput } from '@engawa/protocol';
 import { createServer, type ServerOptions, type Store } from '@engawa/server';
 import { pino } from 'pino';
