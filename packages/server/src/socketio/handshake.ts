@@ -98,10 +98,10 @@ export function installHandshake(io: ChatSocketServer, { node, transport, log, l
       const isOffsetClient = canUseOffsets(auth, state?.isJavaScript);
       socket.data = await node.admit(peer, { auth }, { address: state?.address, canUseOffsets: isOffsetClient });
       const { session, author } = socket.data.identity;
+      if (state && conn.readyState === 'open') admit(state, author);
       // The library of a plain Socket.IO client sends it when it reconnects.
       const pid = await node.recoveryTokens.seal(session);
       Object.assign(socket, { pid });
-      if (state && conn.readyState === 'open') admit(state, author);
       return undefined;
     } catch (error) {
       conn[IS_CONNECTED] = false;
