@@ -1,2 +1,2 @@
-/** Where chance begins: at the same place in every run of the tests, so that one code has one result. `SEED=n` begins elsewhere. */
+/** The seed of all randomness: the same in every run of the tests, so that the same code has the same result. `SEED=n` sets it. */
 export const seed = Number(process.env.SEED || 1);

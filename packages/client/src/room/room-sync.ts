@@ -218,8 +218,9 @@ export class RoomSync implements ResumableRoom {
   }
 
   /**
-   * Remembers that an answer was based on this entry, or on the log up to `lastId`. If the log does not contain it when everything missed is delivered, the log
-   * was set back, and the answer does not apply any more. The server cannot detect that from a position before the loss.
+   * Remembers that an answer was based on this entry, or on the log up to `lastId`. If the log does not contain it when
+   * everything missed is delivered, the log was set back, and the answer does not apply any more. The server cannot detect that
+   * from a position before the loss.
    */
   addReported({ epoch, seq, id, lastId = id }: EntryRef & { lastId?: string | null | undefined }): void {
     const { position } = this;

@@ -10,8 +10,8 @@ const MAX_TOKEN_CHARS = Math.ceil(((NONCE_BYTES + 64 + TAG_BYTES) * 4) / 3);
 
 /**
  * A token contains the session of the client, encrypted and authenticated with a key of the store: any server of the store opens
- * it, also after a restart, and only such a server can read the session in it. No two tokens are equal, as the library requires: a client
- * whose token did not change considers itself recovered.
+ * it, also after a restart, and only such a server can read the session in it. No two tokens are equal, as the library requires:
+ * a client whose token did not change considers itself recovered.
  */
 export class RecoveryTokens {
   readonly #readSecret: () => Promise<string>;

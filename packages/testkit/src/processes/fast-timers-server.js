@@ -1,4 +1,4 @@
-// A server whose clients notice within a second that it says nothing, or with other options: `node brisk-server.js WHERE [OPTIONS]`.
+// A server whose clients notice within a second that it is silent: `node fast-timers-server.js STORE [OPTIONS]`.
 import { createServer, openStore } from '@engawa/server';
 import { pino } from 'pino';
 
